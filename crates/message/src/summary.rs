@@ -1,0 +1,263 @@
+//! What is known of a mail without opening it.
+//!
+//! A [`Summary`] keeps the header fields that mail programs list, verbatim, and the tree of parts with
+//! byte offsets (RFC 9051 §7.5.2 ENVELOPE and BODYSTRUCTURE). Keeping the fields rather than a
+//! digested envelope costs a few microseconds when an envelope is asked for, and in return answers
+//! `BODY[HEADER.FIELDS (…)]` too, which is what most programs really ask for.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// What IMAP lists of a mail: header fields, structure, size, date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    size: u32,
+    sent: Option<Sent>,
+    fields: Fields,
+    structure: Part,
+}
+
+/// The header fields that are kept, and hashes of the names of those that are not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Fields {
+    kept: Vec<u8>,
+    complete: bool,
+    others: Vec<u16>,
+}
+
+/// The time in a Date field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Seconds since 1970-01-01 UTC.
+    pub unix: i64,
+    /// The writer's time zone, in minutes east of UTC.
+    pub offset_minutes: i16,
+}
+
+/// One part of a mail (RFC 2045 §2.5 "body part", or the mail itself at the root).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    start: u32,
+    header: u32,
+    body: u32,
+    /// Top-level media type as written, `text`.
+    pub media: String,
+    /// Media subtype as written, `plain`.
+    pub subtype: String,
+    /// Content-Type parameters as written, RFC 2231 marks included.
+    pub parameters: Vec<Parameter>,
+    /// Content-ID with its angle brackets.
+    pub id: Option<String>,
+    /// Content-Description, encoded words left as they are.
+    pub description: Option<String>,
+    /// Content-Transfer-Encoding; `7bit` when absent.
+    pub encoding: String,
+    /// Line ends in the body.
+    pub lines: u32,
+    /// Content-MD5.
+    pub md5: Option<String>,
+    /// Content-Disposition.
+    pub disposition: Option<Disposition>,
+    /// Content-Language.
+    pub language: Vec<String>,
+    /// Content-Location.
+    pub location: Option<String>,
+    /// What the part holds.
+    pub kind: Kind,
+}
+
+/// What a part holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Text or data.
+    Leaf,
+    /// Further parts (RFC 2046 §5.1). Never empty.
+    Multipart(Vec<Part>),
+    /// A mail (RFC 2046 §5.2.1): its root part, and its listed header fields.
+    Message(Box<Embedded>),
+}
+
+/// A mail within a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embedded {
+    fields: Fields,
+    /// The root part of the embedded mail; offsets count from the start of the outermost mail.
+    pub structure: Part,
+}
+
+/// A parameter of Content-Type or Content-Disposition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// The name as written (`charset`, `filename*0*`).
+    pub name: String,
+    /// The value, unquoted but not decoded.
+    pub value: String,
+}
+
+/// Content-Disposition (RFC 2183).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disposition {
+    /// `attachment`, `inline`, as written.
+    pub kind: String,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+}
+
+/// An IMAP ENVELOPE (RFC 9051 §7.5.2): header strings unfolded and otherwise as written, which may
+/// hold encoded words, 8-bit bytes and, never, CR, LF or NUL.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envelope<'a> {
+    /// Date.
+    pub date: Option<Cow<'a, [u8]>>,
+    /// Subject.
+    pub subject: Option<Cow<'a, [u8]>>,
+    /// From.
+    pub from: Vec<EnvelopeAddress<'a>>,
+    /// Sender, or From where it is missing or empty.
+    pub sender: Vec<EnvelopeAddress<'a>>,
+    /// Reply-To, or From where it is missing or empty.
+    pub reply_to: Vec<EnvelopeAddress<'a>>,
+    /// To.
+    pub to: Vec<EnvelopeAddress<'a>>,
+    /// Cc.
+    pub cc: Vec<EnvelopeAddress<'a>>,
+    /// Bcc.
+    pub bcc: Vec<EnvelopeAddress<'a>>,
+    /// In-Reply-To.
+    pub in_reply_to: Option<Cow<'a, [u8]>>,
+    /// Message-ID.
+    pub message_id: Option<Cow<'a, [u8]>>,
+}
+
+/// An address structure of ENVELOPE. A group begins with an entry whose `host` is `None` and whose
+/// `mailbox` is its name, and ends with one where both are `None` (RFC 9051 §7.5.2).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EnvelopeAddress<'a> {
+    /// Display name, unquoted, encoded words left as they are.
+    pub name: Option<Cow<'a, [u8]>>,
+    /// At-domain-list (source route) of obsolete syntax.
+    pub adl: Option<Cow<'a, [u8]>>,
+    /// Local part, unquoted, or a group's name.
+    pub mailbox: Option<Cow<'a, [u8]>>,
+    /// Domain.
+    pub host: Option<Cow<'a, [u8]>>,
+}
+
+/// A header field that SEARCH looks into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchField {
+    /// From.
+    From,
+    /// To.
+    To,
+    /// Cc.
+    Cc,
+    /// Bcc.
+    Bcc,
+    /// Subject.
+    Subject,
+}
+
+/// Describes a mail. Never fails: a malformed mail gets the best reading, and what lies deeper or is
+/// more than anyone writes (32 levels, 1,000 parts) is described as opaque data.
+pub fn summarise(raw: &[u8]) -> Summary {
+    let _ = raw;
+    unimplemented!()
+}
+
+impl Summary {
+    /// Octets of the whole mail (RFC822.SIZE).
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The Date field, if it can be read.
+    pub fn sent(&self) -> Option<Sent> {
+        self.sent
+    }
+
+    /// The ENVELOPE, read from the kept header fields.
+    pub fn envelope(&self) -> Envelope<'_> {
+        unimplemented!()
+    }
+
+    /// The root part.
+    pub fn structure(&self) -> &Part {
+        &self.structure
+    }
+
+    /// Where the mail's header lies, blank line included (`BODY[HEADER]`).
+    pub fn header_range(&self) -> Range<usize> {
+        self.structure.header_range()
+    }
+
+    /// Where the mail's body lies (`BODY[TEXT]`).
+    pub fn body_range(&self) -> Range<usize> {
+        self.structure.body_range()
+    }
+
+    /// The part an IMAP section number names (RFC 9051 §6.4.5.1): `&[]` is the root, `&[1]` of a mail
+    /// without parts is the mail's own body.
+    pub fn part(&self, number: &[u32]) -> Option<&Part> {
+        let _ = number;
+        unimplemented!()
+    }
+
+    /// The named header fields, verbatim and in order, without the closing blank line
+    /// (`BODY[HEADER.FIELDS (…)]`); `None` when the summary cannot tell and the mail must be opened.
+    pub fn header_fields(&self, names: &[&str]) -> Option<Vec<u8>> {
+        let _ = names;
+        unimplemented!()
+    }
+
+    /// A field's text, decoded and in lower case, for SEARCH.
+    pub fn search_text(&self, field: SearchField) -> String {
+        let _ = field;
+        unimplemented!()
+    }
+}
+
+impl Part {
+    /// Where the part's header lies in the mail, blank line included (`BODY[n.MIME]`; `BODY[HEADER]`
+    /// for the root of a mail).
+    pub fn header_range(&self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.header as usize
+    }
+
+    /// Where the part's body lies in the mail, still transfer-encoded (`BODY[n]`).
+    pub fn body_range(&self) -> Range<usize> {
+        let start = self.header_range().end;
+        start..start + self.body as usize
+    }
+
+    /// Octets of the body, still transfer-encoded.
+    pub fn octets(&self) -> u32 {
+        self.body
+    }
+
+    /// Whether media type and subtype are these, in any case.
+    pub fn is(&self, media: &str, subtype: &str) -> bool {
+        self.media.eq_ignore_ascii_case(media) && self.subtype.eq_ignore_ascii_case(subtype)
+    }
+
+    /// A Content-Type parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.value.as_str())
+    }
+
+    /// The embedded mail of a message/rfc822 part.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match &self.kind {
+            Kind::Message(embedded) => Some(embedded),
+            _ => None,
+        }
+    }
+}
+
+impl Embedded {
+    /// The embedded mail's ENVELOPE.
+    pub fn envelope(&self) -> Envelope<'_> {
+        unimplemented!()
+    }
+}
