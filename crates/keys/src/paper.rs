@@ -1,0 +1,1 @@
+//! Secrets as people print and type them.

@@ -1,0 +1,50 @@
+//! The columns of the store.
+
+/// A column of the store, one for each owner of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Column {
+    /// What concerns the installation.
+    System,
+    /// Domains, accounts, aliases, credentials.
+    Directory,
+    /// Mailboxes, entries, flags.
+    Mailbox,
+    /// Message bodies: large values.
+    Message,
+    /// What waits to go out.
+    Queue,
+    /// What waits to be picked up.
+    Parcel,
+    /// Evidence.
+    Ledger,
+}
+
+impl Column {
+    /// All columns, in order.
+    pub const ALL: [Self; 7] = [
+        Self::System,
+        Self::Directory,
+        Self::Mailbox,
+        Self::Message,
+        Self::Queue,
+        Self::Parcel,
+        Self::Ledger,
+    ];
+
+    /// The column's name on disk and in key derivation: never change one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Directory => "directory",
+            Self::Mailbox => "mailbox",
+            Self::Message => "message",
+            Self::Queue => "queue",
+            Self::Parcel => "parcel",
+            Self::Ledger => "ledger",
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}

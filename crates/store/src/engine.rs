@@ -1,0 +1,1 @@
+//! Raw ordered key-value engines below the sealing.
