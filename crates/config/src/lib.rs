@@ -1,1 +1,430 @@
-//! Not written yet.
+//! Settings: read, check, explain.
+//!
+//! One TOML file, every key optional but `hostname` and `domain`. Reading it is the edge at which
+//! text becomes typed values: what [`Config::load`] returns needs no second look anywhere else.
+//! A mistake is never skipped over: an unknown key, a value of the wrong kind or out of range is an
+//! error that names file, line and, for a slip of the pen, the key that was probably meant. All
+//! mistakes in a file are told at once.
+//!
+//! What people change while the server runs (accounts, aliases, consent) is in the store, not here.
+
+mod error;
+mod reader;
+mod sections;
+mod values;
+
+pub use error::{ConfigError, Problem};
+pub use values::{CleartextException, NetworkError};
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wardpost_mail::{Domain, TlsGrade};
+
+/// Where every command looks when `--config` is not given.
+pub const DEFAULT_FILE: &str = "/etc/wardpost/wardpost.toml";
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file this was read from, as it was named.
+    pub file: PathBuf,
+    /// This machine's mail host name: greeting, EHLO, `Received`, the MX record's target.
+    pub hostname: Domain,
+    /// The practice's first mail domain; more are added with `wardpost domain add`.
+    pub domain: Domain,
+    /// Where the sealed store, its keyring and the control socket live (`/var/lib/wardpost`).
+    pub data_dir: PathBuf,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[tls]`, where given.
+    pub tls: Option<TlsFiles>,
+    /// `[acme]`, where given.
+    pub acme: Option<Acme>,
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[transport]`
+    pub transport: Transport,
+    /// `[inbound]`
+    pub inbound: Inbound,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[practice]`
+    pub practice: Practice,
+    /// `[portal]`
+    pub portal: Portal,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[listen]`: addresses of each service; an empty list means that it is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// SMTP from other servers; default `0.0.0.0:25`.
+    pub mx: Vec<SocketAddr>,
+    /// Submission with STARTTLS (RFC 6409); default `0.0.0.0:587`.
+    pub submission: Vec<SocketAddr>,
+    /// Submission in TLS from the first byte (RFC 8314); default `0.0.0.0:465`.
+    pub submissions: Vec<SocketAddr>,
+    /// IMAP in TLS from the first byte (RFC 8314); default `0.0.0.0:993`.
+    pub imaps: Vec<SocketAddr>,
+    /// The portal; default `0.0.0.0:443`.
+    pub https: Vec<SocketAddr>,
+    /// Redirects to https; default `0.0.0.0:80`.
+    pub http: Vec<SocketAddr>,
+    /// Prometheus metrics and health; default `127.0.0.1:9464`.
+    pub metrics: Vec<SocketAddr>,
+    /// ManageSieve (RFC 5804); default `0.0.0.0:4190`.
+    pub managesieve: Vec<SocketAddr>,
+}
+
+/// `[tls]`: certificate files, read again on SIGHUP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM chain, our certificate first.
+    pub certificate: PathBuf,
+    /// PEM private key.
+    pub private_key: PathBuf,
+}
+
+/// `[acme]`: a certificate authority to fetch certificates from (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The directory URL; default Let's Encrypt.
+    pub directory: String,
+    /// A mail address for the authority's warnings.
+    pub contact: Option<String>,
+    /// PEM roots trusted for the authority's own HTTPS, besides the system's.
+    pub extra_root: Option<PathBuf>,
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dns {
+    /// Resolvers to ask; empty means those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// File of DNSKEY or DS records in zone-file form; absent means the real root.
+    pub trust_anchor: Option<PathBuf>,
+}
+
+/// `[transport]`: the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transport {
+    /// The least grade a path must reach for a message to take it; default T3, never below it.
+    pub floor: TlsGrade,
+    /// PEM roots trusted besides the system's, for MX hosts and MTA-STS policy hosts.
+    pub extra_roots: Option<PathBuf>,
+    /// The port other mail servers listen on; default 25.
+    pub smtp_port: u16,
+}
+
+/// `[inbound]`: mail from other servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// What happens to mail that comes without TLS.
+    pub cleartext: Cleartext,
+    /// Peers and sender domains that may write without TLS although others may not.
+    pub cleartext_exceptions: Vec<CleartextException>,
+}
+
+impl Inbound {
+    /// Whether this peer, writing for this sender domain, may do so without TLS.
+    pub fn accepts_cleartext(&self, peer: IpAddr, sender: Option<&Domain>) -> bool {
+        self.cleartext == Cleartext::AcceptAndMark
+            || self.cleartext_exceptions.iter().any(|exception| exception.matches(peer, sender))
+    }
+}
+
+/// `[inbound] cleartext`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleartext {
+    /// MAIL is refused before STARTTLS (530 5.7.0).
+    Refuse,
+    /// Mail is taken and marked as having come in clear.
+    AcceptAndMark,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Keys {
+    /// File of the system key; absent means the systemd credential `wardpost.system-key`.
+    pub system_key_file: Option<PathBuf>,
+}
+
+/// `[practice]`: what a notice says about who it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Practice {
+    /// The practice's name as patients know it; default the domain.
+    pub name: String,
+    /// A telephone number at which a patient can ask whether a notice is real.
+    pub phone: Option<String>,
+}
+
+/// `[portal]`: the pages patients see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portal {
+    /// What links begin with, without a final slash; default `https://HOSTNAME`, with the port of
+    /// `[listen] https` unless that is 443.
+    pub url: String,
+    /// How long a parcel waits; `parcel_days`, default 30 days.
+    pub parcel_lifetime: Duration,
+}
+
+/// `[limits]`: bounds that keep one peer or one message from taking the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message taken, in octets (RFC 1870); default 50 MiB.
+    pub message_bytes: usize,
+    /// Most recipients of one message; default 200 (at least 100, RFC 5321 §4.5.3.1.8).
+    pub recipients: usize,
+    /// Most connections each service holds at once; default 2,000.
+    pub connections: usize,
+    /// Most connections from one address to submission, IMAP and the portal: an office is one
+    /// address; default 1,000.
+    pub connections_per_address: usize,
+    /// Most connections from one address to port 25; default 50.
+    pub mx_connections_per_address: usize,
+}
+
+/// `[queue]`: mail that waits to go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// When the sender is told that a message is late; `delay_report_hours`, default 4.
+    pub delay_report: Duration,
+    /// When it is given up and the sender told; `give_up_hours`, default 120.
+    pub give_up: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text for people or one JSON object a line; default text.
+    pub format: LogFormat,
+    /// The least severe level written; default info.
+    pub level: LogLevel,
+}
+
+/// `[log] format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// `[log] level`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only what needs somebody.
+    Error,
+    /// And what may need somebody.
+    Warn,
+    /// And what was done.
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name, as written in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Relative paths in it count from the file's directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or has anything wrong in it: all mistakes at once.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::Unreadable { file: file.to_owned(), error })?;
+        Self::parse(&text, file)
+    }
+
+    /// As [`Config::load`], from a text already read; `file` names it in errors and anchors relative
+    /// paths.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        sections::read(text, file)
+            .map_err(|problems| ConfigError::Invalid { file: file.to_owned(), problems })
+    }
+
+    /// The control socket of the daemon (`DATA/admin.sock`).
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data_dir.join("admin.sock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "hostname = \"mail.clinic.test\"\ndomain = \"clinic.test\"\n";
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/etc/wardpost/wardpost.toml"))
+    }
+
+    /// What is said about `LEAST` (two lines) followed by `more`.
+    fn complaint(more: &str) -> String {
+        parse(&format!("{LEAST}{more}")).expect_err(more).to_string()
+    }
+
+    #[test]
+    fn two_keys_are_enough_and_the_rest_has_documented_defaults() {
+        let config = parse(LEAST).unwrap();
+        assert_eq!(config.hostname.as_str(), "mail.clinic.test");
+        assert_eq!(config.data_dir, Path::new("/var/lib/wardpost"));
+        assert_eq!(config.listen.mx, ["0.0.0.0:25".parse().unwrap()]);
+        assert_eq!(config.listen.metrics, ["127.0.0.1:9464".parse().unwrap()]);
+        assert_eq!(config.tls, None);
+        assert_eq!(config.acme, None);
+        assert_eq!(config.transport.floor, TlsGrade::T3);
+        assert_eq!(config.transport.smtp_port, 25);
+        assert_eq!(config.inbound.cleartext, Cleartext::Refuse);
+        assert_eq!(config.practice.name, "clinic.test");
+        assert_eq!(config.portal.url, "https://mail.clinic.test");
+        assert_eq!(config.portal.parcel_lifetime, Duration::from_secs(30 * 86_400));
+        assert_eq!(config.limits.message_bytes, 50 << 20);
+        assert_eq!(config.queue.give_up, Duration::from_secs(5 * 86_400));
+        assert_eq!(config.log.level, LogLevel::Info);
+        assert_eq!(config.admin_socket(), Path::new("/var/lib/wardpost/admin.sock"));
+    }
+
+    #[test]
+    fn the_example_configuration_is_valid_as_shipped_and_with_every_line_uncommented() {
+        let example = include_str!("../../../config/wardpost.toml");
+        parse(example).unwrap_or_else(|error| panic!("{error}"));
+        let mut all = String::new();
+        let mut acme = false;
+        for line in example.lines() {
+            // `#key = …` and `#[section]` are settings commented out; `# text` is explanation.
+            let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#']));
+            let line = setting.unwrap_or(line);
+            if line.starts_with('[') {
+                acme = line == "[acme]"; // Excludes [tls], which the example has.
+            }
+            if !acme {
+                all.push_str(line);
+                all.push('\n');
+            }
+        }
+        parse(&all).unwrap_or_else(|error| panic!("{error}\n{all}"));
+    }
+
+    #[test]
+    fn relative_paths_count_from_the_file() {
+        let text = format!(
+            "data_dir = \"data\"\n{LEAST}[tls]\ncertificate = \"tls/cert.pem\"\nprivate_key = \"/k.pem\"\n"
+        );
+        let config = parse(&text).unwrap();
+        assert_eq!(config.data_dir, Path::new("/etc/wardpost/data"));
+        let tls = config.tls.unwrap();
+        assert_eq!(tls.certificate, Path::new("/etc/wardpost/tls/cert.pem"));
+        assert_eq!(tls.private_key, Path::new("/k.pem"));
+    }
+
+    #[test]
+    fn listen_takes_one_address_a_list_or_nothing() {
+        let more = "[listen]\nmx = [\"127.0.0.1:2525\", \"[::1]:2525\"]\nhttps = \"127.0.0.1:8443\"\nhttp = \"\"\nimaps = []\n";
+        let config = parse(&format!("{LEAST}{more}")).unwrap();
+        let expected: Vec<SocketAddr> =
+            vec!["127.0.0.1:2525".parse().unwrap(), "[::1]:2525".parse().unwrap()];
+        assert_eq!(config.listen.mx, expected);
+        assert!(config.listen.http.is_empty() && config.listen.imaps.is_empty());
+        assert_eq!(config.portal.url, "https://mail.clinic.test:8443");
+        assert_eq!(config.listen.submission.len(), 1);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line_and_what_was_probably_meant() {
+        let file = "/etc/wardpost/wardpost.toml";
+        for (more, said) in [
+            ("hostnme = \"x\"", ":3: unknown key \"hostnme\" before the first section; did you mean \"hostname\"?"),
+            ("[listen]\n\nmix = \"\"", ":5: unknown key \"mix\" in [listen]; did you mean \"mx\"?"),
+            ("[lisen]\nmx = \"\"", ":3: unknown section [lisen]; did you mean [listen]?"),
+            ("certificate = \"x\"", ":3: unknown key \"certificate\" before the first section; it belongs in [tls]"),
+            ("[listen]\nsmtp_port = 25", ":4: unknown key \"smtp_port\" in [listen]; it belongs in [transport]"),
+            ("quux = 1", ":3: unknown key \"quux\" before the first section"),
+            ("[listen]\nmx = \"25\"", ":4: mx = \"25\": must be an address and a port, such as \"0.0.0.0:25\" or \"[::]:25\""),
+            ("[listen]\nmx = 25", ":4: mx must be a text or a list of texts, not a whole number"),
+            ("[listen]\nmx = [\n 25]", ":5: mx must be a list of texts, not a whole number"),
+            ("listen = 3", ":3: \"listen\" must be a section, [listen]"),
+            ("[transport]\nfloor = \"T2\"", ":4: floor = \"T2\": must be at least T3: below that anybody on the way can read along"),
+            ("[transport]\nfloor = \"high\"", ":4: floor = \"high\": must be a TLS grade: T3, T4 or T5"),
+            ("[transport]\nsmtp_port = 0", ":4: smtp_port = 0: must be between 1 and 65535"),
+            ("[transport]\nsmtp_port = \"25\"", ":4: smtp_port must be a whole number, not a text"),
+            ("[inbound]\ncleartext = \"yes\"", ":4: cleartext = \"yes\": must be \"refuse\" or \"accept-and-mark\""),
+            ("[limits]\nmessage_bytes = \"5 kB\"", ":4: message_bytes = \"5 kB\": must be between 65536 and 1073741824 bytes"),
+            ("[limits]\nrecipients = 50", ":4: recipients = 50: must be between 100 and 10000"),
+            ("[log]\nlevel = \"loud\"", ":4: level = \"loud\": must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
+            ("[dns]\nservers = [\"one.one.one.one\"]", ":4: servers = \"one.one.one.one\": must be an IP address, with or without a port, such as \"127.0.0.1:53\""),
+            ("[tls]\ncertificate = \"c\"", ": in [tls], \"private_key\" is missing: a PEM file with the certificate's private key"),
+            ("[practice]\nname = \"a\\nb\"", ":4: name = \"a\\nb\": must be one line without control characters"),
+        ] {
+            assert_eq!(complaint(more), format!("{file}{said}"), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_not_a_name_is_told() {
+        let error = parse("domain = \"clinic\"\n").unwrap_err().to_string();
+        assert!(error.contains("\"hostname\" is missing: this machine's mail host name"), "{error}");
+        assert!(error.contains(":1: domain = \"clinic\": must be a full name"), "{error}");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
+        let error = complaint("[listn]\n[log]\nformat = 3\n[tls]\nx = 1");
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 5, "{error}");
+        assert!(lines[0].contains(":3: unknown section [listn]"), "{error}");
+        assert!(lines[1].contains(":5: format must be a text"), "{error}");
+        assert!(lines[2].contains(":7: unknown key \"x\" in [tls]"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_toml_is_told_with_its_line() {
+        for (more, line) in [("= 3", 3), ("[log]\n[log]\n", 4), ("a = \"\u{1}\"", 3), ("a = [", 4)] {
+            let error = complaint(more);
+            let at = ["", "1", "2", "3", "4", "5"][line];
+            assert!(error.starts_with(&format!("/etc/wardpost/wardpost.toml:{at}: not TOML")), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_and_an_authority_exclude_each_other() {
+        let error = complaint("[tls]\ncertificate = \"c\"\nprivate_key = \"k\"\n[acme]\n");
+        assert!(error.contains("exclude each other"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Config::load(Path::new("/nonexistent/w.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("/nonexistent/w.toml: cannot read the configuration"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-z\\[\\]=\" \n.0-9#-]{0,200}") {
+            let _ = parse(&text);
+        }
+    }
+}

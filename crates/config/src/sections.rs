@@ -1,0 +1,252 @@
+//! Each section of the file: its keys, their defaults and bounds.
+
+use crate::error::Problem;
+use crate::reader::{Document, Section};
+use crate::values::{self, CleartextException};
+use crate::*;
+
+/// Reads the whole file.
+pub(crate) fn read(text: &str, file: &Path) -> Result<Config, Vec<Problem>> {
+    let (document, table) = Document::parse(text).map_err(|problem| vec![problem])?;
+    let base = file.parent().unwrap_or(Path::new("")).to_owned();
+    let config = root(document.root(table), file, &Base(base));
+    let problems = document.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems),
+    }
+}
+
+/// The directory relative paths count from.
+struct Base(PathBuf);
+
+impl Base {
+    fn path(&self, section: &mut Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
+        section.text(key, |text| {
+            if text.is_empty() { Err("the path is empty") } else { Ok(self.0.join(text)) }
+        })
+    }
+}
+
+/// `None` only when a problem was noted.
+fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
+    let hostname = required_domain(&mut root, "hostname", "this machine's mail host name");
+    let domain = required_domain(&mut root, "domain", "the practice's mail domain");
+    let data_dir =
+        base.path(&mut root, "data_dir").unwrap_or_else(|| PathBuf::from("/var/lib/wardpost"));
+    let listen = listen(&mut root);
+    let tls = tls(&mut root, base);
+    let acme = acme(&mut root, base);
+    if let (Some(_), Some(_)) = (&tls, &acme) {
+        let text = "[tls] and [acme] exclude each other: give files or an authority, not both";
+        root.document().problem(None, text.to_owned());
+    }
+    let dns = dns(&mut root, base);
+    let transport = transport(&mut root, base);
+    let inbound = inbound(&mut root);
+    let keys = keys(&mut root, base);
+    let practice = practice(&mut root, domain.as_ref());
+    let portal = portal(&mut root, hostname.as_ref(), &listen);
+    let limits = limits(&mut root);
+    let queue = queue(&mut root);
+    let log = log(&mut root);
+    root.finish();
+    Some(Config {
+        file: file.to_owned(),
+        hostname: hostname?,
+        domain: domain?,
+        data_dir,
+        listen,
+        tls,
+        acme,
+        dns,
+        transport,
+        inbound,
+        keys,
+        practice,
+        portal,
+        limits,
+        queue,
+        log,
+    })
+}
+
+fn required_domain(root: &mut Section<'_, '_>, key: &'static str, what: &str) -> Option<Domain> {
+    if !root.has(key) {
+        root.missing(key, what);
+    }
+    root.text(key, |text| match Domain::parse(text) {
+        Ok(domain) if !domain.as_str().contains('.') => {
+            Err("must be a full name with a dot in it".to_owned())
+        }
+        other => other.map_err(|error| error.to_string()),
+    })
+}
+
+fn listen(root: &mut Section<'_, '_>) -> Listen {
+    let (mut section, _) = root.section("listen");
+    let mut service = |key, default: SocketAddr| {
+        section.list(key, values::listen_address).unwrap_or_else(|| vec![default])
+    };
+    let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
+    let listen = Listen {
+        mx: service("mx", everywhere(25)),
+        submission: service("submission", everywhere(587)),
+        submissions: service("submissions", everywhere(465)),
+        imaps: service("imaps", everywhere(993)),
+        https: service("https", everywhere(443)),
+        http: service("http", everywhere(80)),
+        metrics: service("metrics", SocketAddr::from(([127, 0, 0, 1], 9464))),
+        managesieve: service("managesieve", everywhere(4190)),
+    };
+    section.finish();
+    listen
+}
+
+fn tls(root: &mut Section<'_, '_>, base: &Base) -> Option<TlsFiles> {
+    let (mut section, present) = root.section("tls");
+    for (key, what) in [
+        ("certificate", "a PEM file with our certificate and its chain"),
+        ("private_key", "a PEM file with the certificate's private key"),
+    ] {
+        if present && !section.has(key) {
+            section.missing(key, what);
+        }
+    }
+    let certificate = base.path(&mut section, "certificate");
+    let private_key = base.path(&mut section, "private_key");
+    section.finish();
+    Some(TlsFiles { certificate: certificate?, private_key: private_key? })
+}
+
+fn acme(root: &mut Section<'_, '_>, base: &Base) -> Option<Acme> {
+    let (mut section, present) = root.section("acme");
+    let directory = section.text("directory", values::https_url);
+    let contact = section.text("contact", values::line);
+    let extra_root = base.path(&mut section, "extra_root");
+    section.finish();
+    let directory = directory
+        .unwrap_or_else(|| "https://acme-v02.api.letsencrypt.org/directory".to_owned());
+    present.then_some(Acme { directory, contact, extra_root })
+}
+
+fn dns(root: &mut Section<'_, '_>, base: &Base) -> Dns {
+    let (mut section, _) = root.section("dns");
+    let dns = Dns {
+        servers: section.list("servers", values::dns_server).unwrap_or_default(),
+        trust_anchor: base.path(&mut section, "trust_anchor"),
+    };
+    section.finish();
+    dns
+}
+
+fn transport(root: &mut Section<'_, '_>, base: &Base) -> Transport {
+    let (mut section, _) = root.section("transport");
+    let floor = section.text("floor", |text| match text.parse::<TlsGrade>() {
+        Ok(grade) if grade >= TlsGrade::T3 => Ok(grade),
+        Ok(_) => Err("must be at least T3: below that anybody on the way can read along"),
+        Err(_) => Err("must be a TLS grade: T3, T4 or T5"),
+    });
+    let transport = Transport {
+        floor: floor.unwrap_or(TlsGrade::T3),
+        extra_roots: base.path(&mut section, "extra_roots"),
+        // The range keeps the number within u16.
+        smtp_port: section.number("smtp_port", 1..=65535).map_or(25, |port| port as u16),
+    };
+    section.finish();
+    transport
+}
+
+fn inbound(root: &mut Section<'_, '_>) -> Inbound {
+    let (mut section, _) = root.section("inbound");
+    let cleartext = section.text("cleartext", |text| match text {
+        "refuse" => Ok(Cleartext::Refuse),
+        "accept-and-mark" => Ok(Cleartext::AcceptAndMark),
+        _ => Err("must be \"refuse\" or \"accept-and-mark\""),
+    });
+    let exceptions = section.list("cleartext_exceptions", CleartextException::parse);
+    section.finish();
+    Inbound {
+        cleartext: cleartext.unwrap_or(Cleartext::Refuse),
+        cleartext_exceptions: exceptions.unwrap_or_default(),
+    }
+}
+
+fn keys(root: &mut Section<'_, '_>, base: &Base) -> Keys {
+    let (mut section, _) = root.section("keys");
+    let keys = Keys { system_key_file: base.path(&mut section, "system_key_file") };
+    section.finish();
+    keys
+}
+
+fn practice(root: &mut Section<'_, '_>, domain: Option<&Domain>) -> Practice {
+    let (mut section, _) = root.section("practice");
+    let name = section.text("name", values::line);
+    let phone = section.text("phone", values::line);
+    section.finish();
+    Practice { name: name.unwrap_or_else(|| domain.map(Domain::to_string).unwrap_or_default()), phone }
+}
+
+fn portal(root: &mut Section<'_, '_>, hostname: Option<&Domain>, listen: &Listen) -> Portal {
+    let (mut section, _) = root.section("portal");
+    let url = section.text("url", values::https_url);
+    let days = section.number("parcel_days", 1..=365).unwrap_or(30);
+    section.finish();
+    let url = url.unwrap_or_else(|| {
+        let host = hostname.map(Domain::as_str).unwrap_or_default();
+        match listen.https.first().map(SocketAddr::port) {
+            Some(port) if port != 443 => format!("https://{host}:{port}"),
+            _ => format!("https://{host}"),
+        }
+    });
+    Portal { url, parcel_lifetime: Duration::from_secs(days * 24 * 3600) }
+}
+
+fn limits(root: &mut Section<'_, '_>) -> Limits {
+    let (mut section, _) = root.section("limits");
+    let mut count = |key, least: u64, most: u64, default: usize| {
+        // The ranges fit into usize.
+        section.number(key, least..=most).map_or(default, |number| number as usize)
+    };
+    let recipients = count("recipients", 100, 10_000, 200);
+    let connections = count("connections", 1, 100_000, 2_000);
+    let connections_per_address = count("connections_per_address", 1, 100_000, 1_000);
+    let mx_connections_per_address = count("mx_connections_per_address", 1, 100_000, 50);
+    let message_bytes = section.size("message_bytes", 64 << 10..=1 << 30);
+    section.finish();
+    Limits {
+        message_bytes: message_bytes.unwrap_or(50 << 20) as usize,
+        recipients,
+        connections,
+        connections_per_address,
+        mx_connections_per_address,
+    }
+}
+
+fn queue(root: &mut Section<'_, '_>) -> Queue {
+    let (mut section, _) = root.section("queue");
+    let mut hours = |key, range, default| {
+        Duration::from_secs(3600 * section.number(key, range).unwrap_or(default))
+    };
+    let delay_report = hours("delay_report_hours", 1..=72, 4);
+    let give_up = hours("give_up_hours", 1..=240, 120);
+    section.finish();
+    Queue { delay_report, give_up }
+}
+
+fn log(root: &mut Section<'_, '_>) -> Log {
+    let (mut section, _) = root.section("log");
+    let format = section.text("format", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be \"text\" or \"json\""),
+    });
+    let level = section.text("level", |text| {
+        use LogLevel::{Debug, Error, Info, Trace, Warn};
+        let levels = [Error, Warn, Info, Debug, Trace];
+        let level = levels.into_iter().find(|level| level.name() == text);
+        level.ok_or("must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\"")
+    });
+    section.finish();
+    Log { format: format.unwrap_or(LogFormat::Text), level: level.unwrap_or(LogLevel::Info) }
+}
