@@ -1,0 +1,152 @@
+//! What the directory tells about people, addresses and keys.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wardpost_keys::{KdfCost, Unlocked};
+use wardpost_mail::{AccountId, Address, Domain, Secret};
+
+use crate::login::Revocation;
+
+/// How the directory is run. The defaults are the product's.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Cost of new password slots.
+    pub kdf_cost: KdfCost,
+    /// How long an account stays unlocked after its last session ended.
+    pub grace: Duration,
+    /// How many password hashes (64 MiB each) may run at once.
+    pub hashes_at_once: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { kdf_cost: KdfCost::Interactive, grace: Duration::from_secs(60), hashes_at_once: 2 }
+    }
+}
+
+impl Options {
+    /// Cheap password hashing, for tests only.
+    pub fn for_tests() -> Self {
+        Self { kdf_cost: KdfCost::Test, ..Self::default() }
+    }
+}
+
+/// A person, or a shared account, as others may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The number the account's records are kept under. Never reused.
+    pub id: AccountId,
+    /// The account's own address, in folded form.
+    pub address: Address,
+    /// The name shown to people ("Dana Lee, MD"). May be empty.
+    pub name: String,
+    /// When the account was made, Unix seconds.
+    pub created: i64,
+}
+
+/// What it takes to make an account.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// The address; its domain must be one of ours.
+    pub address: Address,
+    /// The name shown to people. May be empty.
+    pub name: String,
+    /// The first password.
+    pub password: Secret<String>,
+}
+
+/// Several people behind one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The address, in folded form.
+    pub address: Address,
+    /// Whom it reaches.
+    pub targets: Vec<AccountId>,
+}
+
+/// An app password, without the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppPassword {
+    /// The slot's number within the account.
+    pub slot: u32,
+    /// What its owner calls it ("iPhone").
+    pub label: String,
+    /// When it was made, Unix seconds.
+    pub created: i64,
+}
+
+/// Whom an address reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// These accounts, at least one, each once.
+    Accounts(Vec<AccountId>),
+    /// The domain is ours, but nobody has the address.
+    Unknown,
+    /// The domain is not ours.
+    NotOurs,
+}
+
+/// Which algorithm a DKIM key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DkimAlgorithm {
+    /// `ed25519-sha256` (RFC 8463).
+    Ed25519,
+    /// `rsa-sha256` with 2048 bits (RFC 6376, RFC 8301).
+    Rsa2048,
+}
+
+/// A domain's key for signing outgoing mail.
+#[derive(Debug, Clone)]
+pub struct DkimKey {
+    /// The selector: the record stands at `<selector>._domainkey.<domain>`.
+    pub selector: String,
+    /// What the key is for.
+    pub algorithm: DkimAlgorithm,
+    /// The private key, PKCS#8 DER.
+    pub private_pkcs8: Secret<Vec<u8>>,
+    /// The text of the TXT record to publish (RFC 6376 §3.6.1).
+    pub public_record: String,
+}
+
+impl DkimKey {
+    /// The name the public record is published under.
+    pub fn record_name(&self, domain: &Domain) -> String {
+        format!("{}._domainkey.{domain}", self.selector)
+    }
+}
+
+/// A successful log-in. While any clone of `unlocked` lives, the account stays unlocked.
+#[derive(Clone)]
+pub struct Login {
+    /// Who it is.
+    pub account: Account,
+    /// The account's keys.
+    pub unlocked: Arc<Unlocked>,
+    /// Tells when the credential behind this log-in was taken away: end the session then.
+    pub revocation: Revocation,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("account", &self.account.id).finish_non_exhaustive()
+    }
+}
+
+/// Counters since the start, and what is unlocked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DirectoryStats {
+    /// Log-ins that succeeded.
+    pub logins_ok: u64,
+    /// Log-ins refused for a wrong or unknown credential.
+    pub logins_failed: u64,
+    /// Log-ins turned away without a look, because too many failed before.
+    pub logins_slowed: u64,
+    /// Log-ins that ran a full password hash.
+    pub hashes: u64,
+    /// Accounts whose keys are in memory.
+    pub unlocked: usize,
+    /// Accounts in the directory.
+    pub accounts: usize,
+}
