@@ -1,1 +1,35 @@
-//! Not written yet.
+//! What waits to go out.
+//!
+//! A message is taken with its envelope and a route for each recipient, sealed by the store and synced
+//! before anybody is told 250. From then on each recipient is on its own: [`Queue::next_due`] hands out
+//! work grouped by (message, domain, route), the courier tries, and [`Queue::record`] writes what came
+//! of it. The message leaves the queue in the same commit that ends its last recipient.
+//!
+//! **What a crash does.** Leases live in memory only. After kill -9 every recipient that has no recorded
+//! end is due again; nothing acknowledged is lost and nothing is removed before its end is recorded. A
+//! recipient whose delivery succeeded on the wire in the moment of the crash gets the message twice:
+//! SMTP has no third way (RFC 1047), and twice is better than never.
+//!
+//! **Follow-ups.** What an outcome brings about (a notice, a report to the sender, a parcel's records)
+//! goes into the commit that records the outcome: see [`Record::follow_up`] and [`Record::also`].
+//!
+//! **Fairness.** Work is drawn lane by lane in turn, a lane being a destination domain (or local
+//! delivery, or pickup). A domain with ten thousand waiting messages gets its cap of concurrent
+//! attempts and no more; a fresh message to a healthy domain is next in line.
+//!
+//! Memory holds a few words for each waiting recipient; envelopes and messages stay in the store.
+
+mod error;
+mod evidence;
+mod item;
+mod queue;
+pub mod retry;
+mod view;
+mod work;
+
+pub use error::QueueError;
+pub use evidence::Evidence;
+pub use item::{Kind, NewItem};
+pub use queue::{Options, Queue};
+pub use view::{ItemView, QueueStats, RecipientState, RecipientView};
+pub use work::{Outcome, Record, Work, WorkRecipient};
