@@ -1,1 +1,33 @@
-//! Not written yet.
+//! Sockets, TLS and the life of a connection.
+//!
+//! - [`Stream`] is a connection before or after STARTTLS. Upgrading takes the stream by value and
+//!   refuses to go on when plaintext was read past the STARTTLS line, so that nothing injected
+//!   before the handshake (RFC 3207 §6, the "NO STARTTLS" class of attacks) lives on after it.
+//! - [`ServerTls`] answers handshakes: TLS 1.2 with forward secrecy and 1.3, certificate reloaded in
+//!   place without touching open connections.
+//! - [`ClientTls`] shakes hands with anybody who owns the key he shows, and records what was seen.
+//!   Whether that is good enough is for `verdict` to say, before any mail is sent.
+//! - [`Listeners`] accepts: several addresses, limits in total and for each peer, and words for whom
+//!   is turned away. Running out of file descriptors pauses accepting; it does not end it.
+//! - [`Shutdown`] tells everyone to finish, and waits for them.
+//! - [`systemd`] speaks `sd_notify`.
+//!
+//! rustls is used with its aws-lc-rs provider, always named, never as process default.
+
+mod certificate;
+mod client;
+mod limits;
+mod listen;
+mod server;
+mod shutdown;
+mod stream;
+pub mod systemd;
+mod verifier;
+
+pub use certificate::load_roots;
+pub use client::{ClientTls, HandshakeError};
+pub use limits::{Limits, TooMany};
+pub use listen::{Accepted, ListenError, Listeners};
+pub use server::{ServerTls, TlsError};
+pub use shutdown::{Shutdown, Tracked};
+pub use stream::{Stream, TlsInfo, UpgradeError};

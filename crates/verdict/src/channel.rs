@@ -1,0 +1,109 @@
+//! The type that proves a path was judged, and the error when it was not good enough.
+
+use crate::{ChannelBinding, TlsGrade, Verdict};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use thiserror::Error;
+
+/// The least grade that a message may travel over. There is no floor below T2: a path that is not
+/// encrypted at all is no path for mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "TlsGrade", into = "TlsGrade")]
+pub struct Floor(TlsGrade);
+
+impl Floor {
+    /// A floor of this grade; T0 and T1 are raised to T2.
+    pub fn new(grade: TlsGrade) -> Self {
+        Self(grade.max(TlsGrade::T2))
+    }
+
+    /// The grade that must be reached.
+    pub fn grade(self) -> TlsGrade {
+        self.0
+    }
+}
+
+impl Default for Floor {
+    /// T3: verified against a public CA, name matching.
+    fn default() -> Self {
+        Self(TlsGrade::T3)
+    }
+}
+
+impl From<TlsGrade> for Floor {
+    fn from(grade: TlsGrade) -> Self {
+        Self::new(grade)
+    }
+}
+
+impl From<Floor> for TlsGrade {
+    fn from(floor: Floor) -> Self {
+        floor.0
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A connection that can say which TLS connection it is.
+pub trait Bound {
+    /// The exporter value of the TLS connection (RFC 9266), or `None` without TLS.
+    fn channel_binding(&self) -> Option<ChannelBinding>;
+}
+
+/// A connection over which mail may go: its verdict reached the floor. [`Verdict::admit`] is the
+/// only way to make one, and the connection cannot be taken out of it.
+#[derive(Debug)]
+pub struct SecureChannel<S> {
+    stream: S,
+    verdict: Verdict,
+    floor: Floor,
+}
+
+impl<S> SecureChannel<S> {
+    /// The connection, to read from and write to.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// What was seen of the path.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The floor that the path was held to.
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+}
+
+/// The path does not reach the floor. The connection has been dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the path is {}, and {floor} is demanded", verdict.grade())]
+pub struct Below {
+    /// What was seen of the path.
+    pub verdict: Box<Verdict>,
+    /// What was demanded.
+    pub floor: Floor,
+}
+
+impl Verdict {
+    /// Admits the connection that this verdict was made from, if the grade reaches the floor.
+    ///
+    /// # Errors
+    /// [`Below`] when the grade is below the floor, or when `stream` is not the connection that was
+    /// judged. The connection is dropped in both cases.
+    pub fn admit<S: Bound>(self, stream: S, floor: Floor) -> Result<SecureChannel<S>, Below> {
+        let same = match (self.binding(), stream.channel_binding()) {
+            (Some(judged), Some(shown)) => judged == shown,
+            _ => false,
+        };
+        if !same || self.grade() < floor.grade() {
+            return Err(Below { verdict: Box::new(self), floor });
+        }
+        Ok(SecureChannel { stream, verdict: self, floor })
+    }
+}
