@@ -357,27 +357,63 @@ mod tests {
     fn a_mistake_is_told_with_its_line_and_what_was_probably_meant() {
         let file = "/etc/wardpost/wardpost.toml";
         for (more, said) in [
-            ("hostnme = \"x\"", ":3: unknown key \"hostnme\" before the first section; did you mean \"hostname\"?"),
+            (
+                "hostnme = \"x\"",
+                ":3: unknown key \"hostnme\" before the first section; did you mean \"hostname\"?",
+            ),
             ("[listen]\n\nmix = \"\"", ":5: unknown key \"mix\" in [listen]; did you mean \"mx\"?"),
             ("[lisen]\nmx = \"\"", ":3: unknown section [lisen]; did you mean [listen]?"),
-            ("certificate = \"x\"", ":3: unknown key \"certificate\" before the first section; it belongs in [tls]"),
-            ("[listen]\nsmtp_port = 25", ":4: unknown key \"smtp_port\" in [listen]; it belongs in [transport]"),
-            ("quux = 1", ":3: unknown key \"quux\" before the first section"),
-            ("[listen]\nmx = \"25\"", ":4: mx = \"25\": must be an address and a port, such as \"0.0.0.0:25\" or \"[::]:25\""),
+            (
+                "certificate = \"x\"",
+                ":3: unknown key \"certificate\" before the first section; it belongs in [tls]",
+            ),
+            (
+                "[listen]\nsmtp_port = 25",
+                ":4: unknown key \"smtp_port\" in [listen]; it belongs in [transport]",
+            ),
+            ("zzyzx = 1", ":3: unknown key \"zzyzx\" before the first section"),
+            (
+                "[listen]\nmx = \"25\"",
+                ":4: mx = \"25\": must be an address and a port, such as \"0.0.0.0:25\" or \"[::]:25\"",
+            ),
             ("[listen]\nmx = 25", ":4: mx must be a text or a list of texts, not a whole number"),
             ("[listen]\nmx = [\n 25]", ":5: mx must be a list of texts, not a whole number"),
             ("listen = 3", ":3: \"listen\" must be a section, [listen]"),
-            ("[transport]\nfloor = \"T2\"", ":4: floor = \"T2\": must be at least T3: below that anybody on the way can read along"),
-            ("[transport]\nfloor = \"high\"", ":4: floor = \"high\": must be a TLS grade: T3, T4 or T5"),
+            (
+                "[transport]\nfloor = \"T2\"",
+                ":4: floor = \"T2\": must be at least T3: below that anybody on the way can read along",
+            ),
+            (
+                "[transport]\nfloor = \"high\"",
+                ":4: floor = \"high\": must be a TLS grade: T3, T4 or T5",
+            ),
             ("[transport]\nsmtp_port = 0", ":4: smtp_port = 0: must be between 1 and 65535"),
             ("[transport]\nsmtp_port = \"25\"", ":4: smtp_port must be a whole number, not a text"),
-            ("[inbound]\ncleartext = \"yes\"", ":4: cleartext = \"yes\": must be \"refuse\" or \"accept-and-mark\""),
-            ("[limits]\nmessage_bytes = \"5 kB\"", ":4: message_bytes = \"5 kB\": must be between 65536 and 1073741824 bytes"),
+            (
+                "[inbound]\ncleartext = \"yes\"",
+                ":4: cleartext = \"yes\": must be \"refuse\" or \"accept-and-mark\"",
+            ),
+            (
+                "[limits]\nmessage_bytes = \"5 kB\"",
+                ":4: message_bytes = \"5 kB\": must be between 65536 and 1073741824 bytes",
+            ),
             ("[limits]\nrecipients = 50", ":4: recipients = 50: must be between 100 and 10000"),
-            ("[log]\nlevel = \"loud\"", ":4: level = \"loud\": must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
-            ("[dns]\nservers = [\"one.one.one.one\"]", ":4: servers = \"one.one.one.one\": must be an IP address, with or without a port, such as \"127.0.0.1:53\""),
-            ("[tls]\ncertificate = \"c\"", ": in [tls], \"private_key\" is missing: a PEM file with the certificate's private key"),
-            ("[practice]\nname = \"a\\nb\"", ":4: name = \"a\\nb\": must be one line without control characters"),
+            (
+                "[log]\nlevel = \"loud\"",
+                ":4: level = \"loud\": must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+            ),
+            (
+                "[dns]\nservers = [\"one.one.one.one\"]",
+                ":4: servers = \"one.one.one.one\": must be an IP address, with or without a port, such as \"127.0.0.1:53\"",
+            ),
+            (
+                "[tls]\ncertificate = \"c\"",
+                ": in [tls], \"private_key\" is missing: a PEM file with the certificate's private key",
+            ),
+            (
+                "[practice]\nname = \"a\\nb\"",
+                ":4: name = \"a\\nb\": must be one line without control characters",
+            ),
         ] {
             assert_eq!(complaint(more), format!("{file}{said}"), "{more}");
         }
@@ -386,7 +422,10 @@ mod tests {
     #[test]
     fn what_is_missing_or_not_a_name_is_told() {
         let error = parse("domain = \"clinic\"\n").unwrap_err().to_string();
-        assert!(error.contains("\"hostname\" is missing: this machine's mail host name"), "{error}");
+        assert!(
+            error.contains("\"hostname\" is missing: this machine's mail host name"),
+            "{error}"
+        );
         assert!(error.contains(":1: domain = \"clinic\": must be a full name"), "{error}");
     }
 
@@ -402,10 +441,14 @@ mod tests {
 
     #[test]
     fn what_is_not_toml_is_told_with_its_line() {
-        for (more, line) in [("= 3", 3), ("[log]\n[log]\n", 4), ("a = \"\u{1}\"", 3), ("a = [", 4)] {
+        for (more, line) in [("= 3", 3), ("[log]\n[log]\n", 4), ("a = \"\u{1}\"", 3), ("a = [", 3)]
+        {
             let error = complaint(more);
             let at = ["", "1", "2", "3", "4", "5"][line];
-            assert!(error.starts_with(&format!("/etc/wardpost/wardpost.toml:{at}: not TOML")), "{error}");
+            assert!(
+                error.starts_with(&format!("/etc/wardpost/wardpost.toml:{at}: not TOML")),
+                "{error}"
+            );
         }
     }
 

@@ -134,7 +134,8 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Takes a sub-section; an absent one is empty. The flag says whether it was there.
     pub(crate) fn section(&mut self, key: &'static str) -> (Section<'d, 't>, bool) {
-        let (table, present) = match self.take(key).map(|value| (value.span(), value.into_inner())) {
+        let (table, present) = match self.take(key).map(|value| (value.span(), value.into_inner()))
+        {
             Some((_, DeValue::Table(table))) => (table, true),
             Some((span, _)) => {
                 self.document.problem(Some(span), format!("\"{key}\" must be a section, [{key}]"));

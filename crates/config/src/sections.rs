@@ -125,8 +125,8 @@ fn acme(root: &mut Section<'_, '_>, base: &Base) -> Option<Acme> {
     let contact = section.text("contact", values::line);
     let extra_root = base.path(&mut section, "extra_root");
     section.finish();
-    let directory = directory
-        .unwrap_or_else(|| "https://acme-v02.api.letsencrypt.org/directory".to_owned());
+    let directory =
+        directory.unwrap_or_else(|| "https://acme-v02.api.letsencrypt.org/directory".to_owned());
     present.then_some(Acme { directory, contact, extra_root })
 }
 
@@ -184,7 +184,10 @@ fn practice(root: &mut Section<'_, '_>, domain: Option<&Domain>) -> Practice {
     let name = section.text("name", values::line);
     let phone = section.text("phone", values::line);
     section.finish();
-    Practice { name: name.unwrap_or_else(|| domain.map(Domain::to_string).unwrap_or_default()), phone }
+    Practice {
+        name: name.unwrap_or_else(|| domain.map(Domain::to_string).unwrap_or_default()),
+        phone,
+    }
 }
 
 fn portal(root: &mut Section<'_, '_>, hostname: Option<&Domain>, listen: &Listen) -> Portal {

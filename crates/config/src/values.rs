@@ -143,9 +143,16 @@ mod tests {
     #[test]
     fn sizes() {
         for (text, bytes) in [
-            ("1048576", Some(1 << 20)), ("50 MiB", Some(50 << 20)), ("50MiB", Some(50 << 20)),
-            ("2 GB", Some(2_000_000_000)), ("MiB", None), ("1.5 MiB", None), ("-1", None),
-            ("99999999999999999999", None), ("99999999999999 GiB", None), ("5 mib", None),
+            ("1048576", Some(1 << 20)),
+            ("50 MiB", Some(50 << 20)),
+            ("50MiB", Some(50 << 20)),
+            ("2 GB", Some(2_000_000_000)),
+            ("MiB", None),
+            ("1.5 MiB", None),
+            ("-1", None),
+            ("99999999999999999999", None),
+            ("99999999999999 GiB", None),
+            ("5 mib", None),
         ] {
             assert_eq!(size(text).ok(), bytes, "{text}");
         }
@@ -178,7 +185,9 @@ mod tests {
     fn urls() {
         assert_eq!(https_url("https://a.test/"), Ok("https://a.test".to_owned()));
         assert_eq!(https_url("https://a.test:8443"), Ok("https://a.test:8443".to_owned()));
-        for text in ["http://a.test", "a.test", "https://", "https:///x", "https://a\r\nb", "https://a b"] {
+        for text in
+            ["http://a.test", "a.test", "https://", "https:///x", "https://a\r\nb", "https://a b"]
+        {
             assert!(https_url(text).is_err(), "{text}");
         }
     }

@@ -1,1 +1,188 @@
-//! Not written yet.
+//! Facts about who sent a message: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 7489, RFC 9989) and
+//! whether the client's address and name confirm each other (RFC 8601 §3, `iprev`).
+//!
+//! The checks are mail-auth's. What is added here: one answer within a bounded time, whatever DNS
+//! does; a bound on how many signatures a message can make us check; and a translation into the facts
+//! the inbound policy judges by, next to the `Authentication-Results` text (RFC 8601) that tells the
+//! reader's mail program the same thing. Nothing is decided here.
+
+mod resolver;
+mod results;
+
+pub use resolver::ResolverError;
+
+use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{
+    AuthenticatedMessage, AuthenticationResults, DkimOutput, DmarcOutput, IprevOutput,
+    MessageAuthenticator, SpfOutput,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use wardpost_mail::{Domain, ReversePath};
+use wardpost_policy::InboundFacts;
+
+/// Signatures of one message that are checked; more are left unmentioned (RFC 6376 §6.1 lets a
+/// verifier limit the number).
+const MAX_SIGNATURES: usize = 10;
+/// From this size on, hashing a message is moved off the asynchronous threads.
+const LARGE: usize = 256 << 10;
+
+/// Where and how patiently to ask.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our host name: the `authserv-id` of the results.
+    pub hostname: Domain,
+    /// DNS servers to ask; empty means those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// When everything must be answered; what is not counts as a temporary error.
+    pub time_limit: Duration,
+}
+
+/// What a peer said about itself and its message.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The client's address.
+    pub peer: IpAddr,
+    /// The name it gave with EHLO or HELO, as given.
+    pub helo: &'a str,
+    /// MAIL FROM.
+    pub sender: &'a ReversePath,
+    /// The message as received, before we add anything.
+    pub message: &'a [u8],
+}
+
+/// What the checks found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// For the inbound policy; `cleartext` is left false, the session knows that.
+    pub inbound: InboundFacts,
+    /// The value of an `Authentication-Results` header field (RFC 8601 §2.2), folded, without the
+    /// field's name and final line end.
+    pub authentication_results: String,
+}
+
+/// Checks senders. One for the whole server: its resolver caches.
+pub struct SenderAuth {
+    authenticator: MessageAuthenticator,
+    settings: Settings,
+}
+
+/// Everything the checks found, in mail-auth's terms.
+struct Outputs<'m> {
+    spf_helo: SpfOutput,
+    spf_mail_from: Option<SpfOutput>,
+    dkim: Vec<DkimOutput<'m>>,
+    dmarc: DmarcOutput,
+    iprev: IprevOutput,
+}
+
+impl SenderAuth {
+    /// Sets up the checks.
+    ///
+    /// # Errors
+    /// When no servers are given and the system's resolver configuration cannot be read.
+    pub fn new(settings: Settings) -> Result<Self, ResolverError> {
+        let resolver = resolver::build(&settings.servers)?;
+        Ok(Self { authenticator: MessageAuthenticator(resolver), settings })
+    }
+
+    /// Checks a message's sender. Never fails and never takes longer than the time limit by much: what
+    /// could not be found out is said to be so.
+    pub async fn facts(&self, claim: Claim<'_>) -> Facts {
+        let Some(mut message) = parse(claim.message) else {
+            // No header at all: nothing to verify but SPF and reverse DNS; DMARC has no author domain.
+            return self.facts_of(claim, &AuthenticatedMessage::default()).await;
+        };
+        message.dkim_headers.truncate(MAX_SIGNATURES);
+        message.errors.truncate(MAX_SIGNATURES);
+        self.facts_of(claim, &message).await
+    }
+
+    async fn facts_of(&self, claim: Claim<'_>, message: &AuthenticatedMessage<'_>) -> Facts {
+        let checks = self.check(claim, message);
+        match tokio::time::timeout(self.settings.time_limit, checks).await {
+            Ok(outputs) => self.report(claim, message, &outputs),
+            Err(_) => results::timed_out(&self.settings.hostname, claim, message.from()),
+        }
+    }
+
+    async fn check<'m>(
+        &self,
+        claim: Claim<'_>,
+        message: &'m AuthenticatedMessage<'m>,
+    ) -> Outputs<'m> {
+        let (spf, dkim, iprev) = tokio::join!(
+            self.spf(claim),
+            self.authenticator.verify_dkim(message),
+            self.authenticator.verify_iprev(claim.peer),
+        );
+        let (spf_helo, spf_mail_from) = spf;
+        let mail_from_domain = match claim.sender {
+            ReversePath::Address(address) => address.domain().as_str(),
+            ReversePath::Null => claim.helo,
+        };
+        let parameters = DmarcParameters {
+            message,
+            dkim_output: &dkim,
+            dkim2_output: None,
+            rfc5321_mail_from_domain: mail_from_domain,
+            spf_output: spf_mail_from.as_ref().unwrap_or(&spf_helo),
+        };
+        let dmarc = self.authenticator.verify_dmarc(parameters).await;
+        Outputs { spf_helo, spf_mail_from, dkim, dmarc, iprev }
+    }
+
+    /// The HELO identity and, unless it is `<>`, the MAIL FROM identity (RFC 7208 §2.3, §2.4).
+    async fn spf(&self, claim: Claim<'_>) -> (SpfOutput, Option<SpfOutput>) {
+        let host = self.settings.hostname.as_str();
+        let sender = claim.sender.address().map(ToString::to_string);
+        let helo =
+            self.authenticator.verify_spf(SpfParameters::verify_ehlo(claim.peer, claim.helo, host));
+        let Some(sender) = sender else {
+            return (helo.await, None);
+        };
+        let parameters = SpfParameters::verify_mail_from(claim.peer, claim.helo, host, &sender);
+        let (helo, mail_from) = tokio::join!(helo, self.authenticator.verify_spf(parameters));
+        (helo, Some(mail_from))
+    }
+
+    fn report(
+        &self,
+        claim: Claim<'_>,
+        message: &AuthenticatedMessage<'_>,
+        outputs: &Outputs<'_>,
+    ) -> Facts {
+        let host = self.settings.hostname.as_str();
+        let mut text = AuthenticationResults::new(host)
+            .with_dkim_results(&outputs.dkim, message.from())
+            .with_spf_ehlo_result(&outputs.spf_helo, claim.peer, claim.helo);
+        if let (Some(spf), Some(sender)) = (&outputs.spf_mail_from, claim.sender.address()) {
+            let sender = sender.to_string();
+            text = text.with_spf_mailfrom_result(spf, claim.peer, &sender, claim.helo);
+        }
+        let mut text = text
+            .with_dmarc_result(&outputs.dmarc)
+            .with_iprev_result(&outputs.iprev, claim.peer)
+            .to_string();
+        if outputs.dkim.is_empty() {
+            text.insert_str(host.len(), ";\r\n\tdkim=none");
+        }
+        Facts { inbound: results::inbound(outputs), authentication_results: text }
+    }
+}
+
+/// Parses and hashes; for a large message in a way that lets other tasks of this thread move on.
+fn parse(raw: &[u8]) -> Option<AuthenticatedMessage<'_>> {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let movable = Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if raw.len() >= LARGE && movable {
+        tokio::task::block_in_place(|| AuthenticatedMessage::parse(raw))
+    } else {
+        AuthenticatedMessage::parse(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests;

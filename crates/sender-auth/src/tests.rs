@@ -1,0 +1,195 @@
+//! The checks against a DNS server that answers from a table.
+
+use super::*;
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, PTR, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use mail_auth::common::crypto::Ed25519Key;
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::DkimSigner;
+use std::collections::HashMap;
+use tokio::net::UdpSocket;
+use wardpost_mail::Address;
+use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, IprevResult, SpfResult};
+
+type Zone = HashMap<(&'static str, RecordType), RData>;
+
+fn txt(text: &str) -> RData {
+    // One TXT string holds at most 255 octets; these are shorter.
+    RData::TXT(TXT::new(vec![text.to_owned()]))
+}
+
+/// Answers from `zone`, NXDOMAIN for the rest; a name of `.silent.test.` gets no answer at all.
+async fn dns(zone: Zone) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        loop {
+            let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            let query = Message::from_vec(&buffer[..length]).unwrap();
+            let question = query.queries[0].clone();
+            let name = question.name().to_ascii().to_ascii_lowercase();
+            if name.ends_with(".silent.test.") {
+                continue;
+            }
+            let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+            answer.add_query(question.clone());
+            let known = zone.iter().find(|((owner, kind), _)| {
+                *owner == name.trim_end_matches('.') && *kind == question.query_type()
+            });
+            match known {
+                Some((_, data)) => {
+                    let record = Record::from_rdata(question.name().clone(), 60, data.clone());
+                    answer.add_answer(record);
+                }
+                None => answer.metadata.response_code = ResponseCode::NXDomain,
+            }
+            socket.send_to(&answer.to_vec().unwrap(), peer).await.unwrap();
+        }
+    });
+    address
+}
+
+async fn checker(zone: Zone, time_limit: Duration) -> SenderAuth {
+    let hostname = Domain::parse("mail.clinic.test").unwrap();
+    SenderAuth::new(Settings { hostname, servers: vec![dns(zone).await], time_limit }).unwrap()
+}
+
+fn sender(text: &str) -> ReversePath {
+    ReversePath::Address(Address::parse(text).unwrap())
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
+const PLAIN: &[u8] = b"From: Lab <results@lab.test>\r\nSubject: x\r\n\r\nhello\r\n";
+
+fn lab_zone() -> Zone {
+    HashMap::from([
+        (("lab.test", RecordType::TXT), txt("v=spf1 ip4:192.0.2.7 -all")),
+        (("_dmarc.lab.test", RecordType::TXT), txt("v=DMARC1; p=reject")),
+        (
+            ("7.2.0.192.in-addr.arpa", RecordType::PTR),
+            RData::PTR(PTR(Name::from_ascii("mx.lab.test.").unwrap())),
+        ),
+        (("mx.lab.test", RecordType::A), RData::A(A::new(192, 0, 2, 7))),
+    ])
+}
+
+fn claim<'a>(peer: &str, sender: &'a ReversePath, message: &'a [u8]) -> Claim<'a> {
+    Claim { peer: peer.parse().unwrap(), helo: "mx.lab.test", sender, message }
+}
+
+#[tokio::test]
+async fn a_sender_who_may_passes_spf_dmarc_and_iprev() {
+    let checker = checker(lab_zone(), LIMIT).await;
+    let from = sender("results@lab.test");
+    let facts = checker.facts(claim("192.0.2.7", &from, PLAIN)).await;
+    assert_eq!(facts.inbound.spf, SpfResult::Pass);
+    assert_eq!(facts.inbound.dkim, DkimResult::None);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+    assert_eq!(facts.inbound.iprev, IprevResult::Pass);
+    let text = facts.authentication_results;
+    assert!(text.starts_with("mail.clinic.test;\r\n\tdkim=none;\r\n\tspf=none"), "{text}");
+    assert!(text.contains("spf=pass") && text.contains("smtp.mailfrom=results@lab.test"), "{text}");
+    assert!(text.contains("dmarc=pass") && text.contains("header.from=lab.test"), "{text}");
+    assert!(text.contains("iprev=pass"), "{text}");
+    for line in text.split("\r\n").skip(1) {
+        assert!(line.starts_with('\t') && !line.contains(['\r', '\n']), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_who_may_not_fails_spf_and_dmarc() {
+    let checker = checker(lab_zone(), LIMIT).await;
+    let from = sender("results@lab.test");
+    let facts = checker.facts(claim("198.51.100.9", &from, PLAIN)).await;
+    assert_eq!(facts.inbound.spf, SpfResult::Fail);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::Fail);
+    assert_eq!(facts.inbound.dmarc_policy, DmarcPolicy::Reject);
+    assert_eq!(facts.inbound.iprev, IprevResult::Fail);
+}
+
+/// Signs `message` for `domain` and returns it with the key's record.
+fn signed(domain: &str, message: &[u8]) -> (Vec<u8>, String) {
+    let pkcs8 = Ed25519Key::generate_pkcs8().unwrap();
+    let key = Ed25519Key::from_pkcs8_maybe_unchecked_der(&pkcs8).unwrap();
+    let public = data_encoding::BASE64.encode(&key.public_key());
+    let signer =
+        DkimSigner::from_key(key).domain(domain).selector("s").headers(["From", "Subject"]);
+    let mut raw = signer.sign(message).unwrap().to_header().into_bytes();
+    raw.extend_from_slice(message);
+    (raw, format!("v=DKIM1; k=ed25519; p={public}"))
+}
+
+#[tokio::test]
+async fn an_aligned_signature_is_enough_even_from_elsewhere_and_a_changed_body_is_seen() {
+    let (raw, key) = signed("lab.test", PLAIN);
+    let mut zone = lab_zone();
+    zone.insert(("s._domainkey.lab.test", RecordType::TXT), txt(&key));
+    let checker = checker(zone, LIMIT).await;
+    let from = sender("list@elsewhere.test");
+    let facts = checker.facts(claim("198.51.100.9", &from, &raw)).await;
+    assert_eq!(facts.inbound.dkim, DkimResult::Pass, "{}", facts.authentication_results);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+
+    let changed = [&raw[..], b"more\r\n"].concat();
+    let facts = checker.facts(claim("198.51.100.9", &from, &changed)).await;
+    assert_eq!(facts.inbound.dkim, DkimResult::Fail);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::Fail);
+    assert!(facts.authentication_results.contains("body hash did not verify"));
+}
+
+#[tokio::test]
+async fn a_bounce_is_judged_by_its_helo_name() {
+    let mut zone = lab_zone();
+    zone.insert(("mx.lab.test", RecordType::TXT), txt("v=spf1 a -all"));
+    let checker = checker(zone, LIMIT).await;
+    let facts = checker.facts(claim("192.0.2.7", &ReversePath::Null, PLAIN)).await;
+    assert_eq!(facts.inbound.spf, SpfResult::Pass);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+}
+
+#[tokio::test]
+async fn only_so_many_signatures_are_checked() {
+    let (one, _) = signed("nowhere.test", PLAIN);
+    let header = &one[..one.len() - PLAIN.len()];
+    let raw = [header.repeat(60), PLAIN.to_vec()].concat();
+    let checker = checker(lab_zone(), LIMIT).await;
+    let from = sender("results@lab.test");
+    let facts = checker.facts(claim("192.0.2.7", &from, &raw)).await;
+    let checked = facts.authentication_results.matches("dkim=").count();
+    assert_eq!(checked, MAX_SIGNATURES);
+}
+
+#[tokio::test]
+async fn silence_ends_in_temporary_errors_within_the_time_limit() {
+    let checker = checker(lab_zone(), Duration::from_millis(300)).await;
+    let from = sender("a@b.silent.test");
+    let raw = b"From: a@b.silent.test\r\n\r\nx\r\n";
+    let started = std::time::Instant::now();
+    let facts = checker.facts(claim("192.0.2.7", &from, raw)).await;
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert_eq!(facts.inbound.spf, SpfResult::TempError);
+    assert_eq!(facts.inbound.dmarc, DmarcResult::TempError);
+    assert!(
+        facts
+            .authentication_results
+            .contains("dmarc=temperror (out of time) header.from=b.silent.test")
+    );
+}
+
+#[tokio::test]
+async fn nothing_a_peer_says_breaks_the_header() {
+    let checker = checker(lab_zone(), LIMIT).await;
+    let from = sender("\"a;b (c) =\\\" dmarc=pass\"@lab.test");
+    for raw in
+        [&b""[..], b"no header at all", b"From: a@\r\nFrom: b@x.test, c@y.test\r\n\r\n", b"\0\0\0"]
+    {
+        let mut claim = claim("2001:db8::7", &from, raw);
+        claim.helo = "evil\r\nX-Injected: 1;dmarc=pass";
+        let text = checker.facts(claim).await.authentication_results;
+        assert!(!text.contains("\nX-Injected") && !text.contains('\0'), "{text:?}");
+        // Only inside quotes or a comment may the peer's words stand.
+        assert!(!text.contains(";dmarc=pass"), "{text:?}");
+    }
+}
