@@ -1,0 +1,2 @@
+//! Placeholder until the flows land.
+fn main() {}

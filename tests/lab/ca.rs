@@ -1,0 +1,107 @@
+//! A throw-away certificate authority.
+
+use crate::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The authority: its certificate in a file, its key in memory.
+pub struct Ca {
+    folder: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+    /// PEM file of the root certificate.
+    pub root: PathBuf,
+}
+
+impl std::fmt::Debug for Ca {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ca").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// A certificate chain and its key, each in a PEM file.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// Leaf certificate, root last.
+    pub certificate: PathBuf,
+    /// PKCS#8 private key.
+    pub key: PathBuf,
+}
+
+impl Ca {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name = named("Wardpost throw-away test authority");
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        let root = folder.join("root.pem");
+        fs::write(&root, certificate.pem())?;
+        Ok(Self { folder: folder.to_owned(), issuer: Issuer::new(params, key), root })
+    }
+
+    /// A certificate by this authority for `names`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn issue(&self, names: &[&str]) -> Result<Pair> {
+        self.issue_valid_from(names, 2024, 2046)
+    }
+
+    /// A certificate by this authority that has expired.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn issue_expired(&self, names: &[&str]) -> Result<Pair> {
+        self.issue_valid_from(names, 2020, 2021)
+    }
+
+    fn issue_valid_from(&self, names: &[&str], from: i32, until: i32) -> Result<Pair> {
+        let key = KeyPair::generate()?;
+        let mut params = leaf(names)?;
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let chain = format!("{}{}", certificate.pem(), fs::read_to_string(&self.root)?);
+        self.write(names[0], until, &chain, &key)
+    }
+
+    /// A certificate that nobody vouches for.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn self_signed(&self, names: &[&str]) -> Result<Pair> {
+        let key = KeyPair::generate()?;
+        let certificate = leaf(names)?.self_signed(&key)?;
+        self.write(names[0], 0, &certificate.pem(), &key)
+    }
+
+    fn write(&self, name: &str, tag: i32, chain: &str, key: &KeyPair) -> Result<Pair> {
+        let pair = Pair {
+            certificate: self.folder.join(format!("{name}-{tag}.pem")),
+            key: self.folder.join(format!("{name}-{tag}.key")),
+        };
+        fs::write(&pair.certificate, chain)?;
+        fs::write(&pair.key, key.serialize_pem())?;
+        fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o600))?;
+        Ok(pair)
+    }
+}
+
+fn leaf(names: &[&str]) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name = named(names[0]);
+    Ok(params)
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}

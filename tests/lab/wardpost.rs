@@ -1,0 +1,259 @@
+//! Wardpost itself: the program that was just built, with a configuration and data folder of its own.
+
+use crate::ca::Pair;
+use crate::process::Process;
+use crate::{DOMAIN, Lab, Result, SMTP_PORT, wait_for};
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The name on Wardpost's certificate.
+pub const HOSTNAME: &str = "mail.clinic.test";
+/// The password of every account a lab makes: long enough for any rule, the same for all.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A Wardpost of a lab.
+#[derive(Debug)]
+pub struct Wardpost {
+    process: Option<Process>,
+    folder: PathBuf,
+    ip: Ipv4Addr,
+}
+
+impl Wardpost {
+    /// Writes a configuration, starts the daemon and waits until it serves.
+    ///
+    /// # Errors
+    /// When it ends, or does not listen in time; the text ends with its log.
+    pub fn start(lab: &Lab) -> Result<Self> {
+        Self::start_with(lab, "")
+    }
+
+    /// Like [`Wardpost::start`], with `extra` lines of configuration (whole tables).
+    ///
+    /// # Errors
+    /// As [`Wardpost::start`].
+    pub fn start_with(lab: &Lab, extra: &str) -> Result<Self> {
+        let mut this = Self::prepare(lab, extra)?;
+        this.run()?;
+        Ok(this)
+    }
+
+    /// Writes the configuration without starting anything.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn prepare(lab: &Lab, extra: &str) -> Result<Self> {
+        let folder = lab.folder("wardpost")?;
+        let ip = lab.host(10);
+        let pair = lab.ca.issue(&[HOSTNAME])?;
+        fs::write(folder.join("wardpost.toml"), configuration(lab, &folder, ip, &pair, extra))?;
+        Ok(Self { process: None, folder, ip })
+    }
+
+    /// Starts the daemon again after [`Wardpost::kill`] or [`Wardpost::stop`].
+    ///
+    /// # Errors
+    /// As [`Wardpost::start`].
+    pub fn run(&mut self) -> Result<()> {
+        let mut command = Command::new(program()?);
+        command.arg("serve").arg("--config").arg(self.config());
+        let mut process = Process::start(&mut command, &self.log_file())?;
+        let ports = [self.mx(), self.submission(), self.imaps(), self.https()];
+        wait_for("Wardpost to listen", Duration::from_secs(60), || {
+            if process.ended().is_some() {
+                return Some(false);
+            }
+            ports.iter().all(|port| TcpStream::connect(port).is_ok()).then_some(true)
+        })
+        .and_then(|up| if up { Ok(()) } else { Err("Wardpost ended at once".into()) })
+        .map_err(|e| format!("{e}\n{}", self.log()))?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// SIGTERM; the daemon must drain and end with success.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            let status = process.stop(Duration::from_secs(30))?;
+            if !status.success() {
+                return Err(format!("Wardpost ended with {status}\n{}", self.log()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The daemon's process, while it runs.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// Runs the command line with this configuration; `input` goes to its standard input.
+    ///
+    /// # Errors
+    /// When it does not end with success; the text holds both outputs.
+    pub fn cli(&self, words: &[&str], input: &str) -> Result<String> {
+        let output = self.cli_output(words, input)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(said);
+        }
+        let complained = String::from_utf8_lossy(&output.stderr);
+        Err(format!("wardpost {} ended with {}:\n{said}{complained}", words.join(" "), output.status)
+            .into())
+    }
+
+    /// Runs the command line and gives everything, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn cli_output(&self, words: &[&str], input: &str) -> Result<std::process::Output> {
+        let mut child = Command::new(program()?)
+            .args(words)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that ends without reading its input is judged by its output.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        Ok(child.wait_with_output()?)
+    }
+
+    /// Makes an account with [`PASSWORD`]; gives its address.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub fn add_account(&self, local: &str, name: &str) -> Result<String> {
+        let address = format!("{local}@{DOMAIN}");
+        self.cli(&["account", "add", &address, "--name", name, "--password-stdin"], PASSWORD)?;
+        Ok(address)
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("wardpost.toml")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// What the daemon logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Port 25's stand-in.
+    pub fn mx(&self) -> SocketAddr {
+        (self.ip, SMTP_PORT).into()
+    }
+
+    /// Port 587's stand-in.
+    pub fn submission(&self) -> SocketAddr {
+        (self.ip, 5870).into()
+    }
+
+    /// Port 465's stand-in.
+    pub fn submissions(&self) -> SocketAddr {
+        (self.ip, 4650).into()
+    }
+
+    /// Port 993's stand-in.
+    pub fn imaps(&self) -> SocketAddr {
+        (self.ip, 9930).into()
+    }
+
+    /// Port 443's stand-in.
+    pub fn https(&self) -> SocketAddr {
+        (self.ip, 8443).into()
+    }
+
+    /// Port 80's stand-in.
+    pub fn http(&self) -> SocketAddr {
+        (self.ip, 8080).into()
+    }
+
+    /// The metrics listener.
+    pub fn metrics(&self) -> SocketAddr {
+        (self.ip, 9464).into()
+    }
+}
+
+fn configuration(lab: &Lab, folder: &Path, ip: Ipv4Addr, pair: &Pair, extra: &str) -> String {
+    format!(
+        "hostname = \"{HOSTNAME}\"\n\
+         domain = \"{DOMAIN}\"\n\
+         data_dir = \"{folder}/data\"\n\
+         [listen]\n\
+         mx = \"{ip}:{SMTP_PORT}\"\n\
+         submission = \"{ip}:5870\"\n\
+         submissions = \"{ip}:4650\"\n\
+         imaps = \"{ip}:9930\"\n\
+         https = \"{ip}:8443\"\n\
+         http = \"{ip}:8080\"\n\
+         metrics = \"{ip}:9464\"\n\
+         managesieve = \"\"\n\
+         [tls]\n\
+         certificate = \"{certificate}\"\n\
+         private_key = \"{key}\"\n\
+         [dns]\n\
+         servers = [\"{dns}\"]\n\
+         [transport]\n\
+         extra_roots = \"{root}\"\n\
+         smtp_port = {SMTP_PORT}\n\
+         [keys]\n\
+         system_key_file = \"{folder}/system.key\"\n\
+         [practice]\n\
+         name = \"Elm Street Clinic\"\n\
+         phone = \"+1 555 0100\"\n\
+         [portal]\n\
+         url = \"https://{HOSTNAME}:8443\"\n\
+         {extra}\n",
+        folder = folder.display(),
+        certificate = pair.certificate.display(),
+        key = pair.key.display(),
+        dns = lab.dns.address,
+        root = lab.ca.root.display(),
+    )
+}
+
+/// The `wardpost` program: `WARDPOST_PROGRAM`, or the one built beside the running test.
+///
+/// # Errors
+/// When there is none.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("WARDPOST_PROGRAM") {
+        return Ok(path.into());
+    }
+    let running = env::current_exe()?;
+    running
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("wardpost"))
+        .find(|path| path.is_file())
+        .ok_or_else(|| "wardpost is not built: run `cargo xtask build` first".into())
+}

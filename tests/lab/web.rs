@@ -1,0 +1,123 @@
+//! A browser without a screen: curl with a cookie jar.
+
+use crate::wardpost::Wardpost;
+use crate::{Lab, Result, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One person's browser.
+#[derive(Debug)]
+pub struct Browser {
+    jar: PathBuf,
+    root: PathBuf,
+    resolve: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Page {
+    /// HTTP status after redirects.
+    pub status: u16,
+    /// Where the redirects led.
+    pub url: String,
+    /// Header lines of every answer on the way.
+    pub headers: String,
+    /// The last answer's body.
+    pub body: String,
+}
+
+impl Browser {
+    /// A fresh browser that trusts the lab's authority and finds Wardpost's pages.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn new(lab: &Lab, wardpost: &Wardpost, name: &str) -> Result<Self> {
+        let https = wardpost.https();
+        Ok(Self {
+            jar: lab.folder("browsers")?.join(name),
+            root: lab.ca.root.clone(),
+            resolve: format!("mail.clinic.test:{}:{}", https.port(), https.ip()),
+        })
+    }
+
+    /// Opens a page, following redirects.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn open(&self, url: &str) -> Result<Page> {
+        self.request(&["--location"], url)
+    }
+
+    /// Asks for the headers only.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn head(&self, url: &str) -> Result<Page> {
+        self.request(&["--head"], url)
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post(&self, url: &str, fields: &[(&str, &str)]) -> Result<Page> {
+        let mut words = vec!["--location".to_owned()];
+        for (name, value) in fields {
+            words.extend(["--data-urlencode".to_owned(), format!("{name}={value}")]);
+        }
+        self.request(&words.iter().map(String::as_str).collect::<Vec<_>>(), url)
+    }
+
+    /// Posts a form with files (`multipart/form-data`).
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post_files(&self, url: &str, fields: &[(&str, &str)], files: &[(&str, &Path)]) -> Result<Page> {
+        let mut words = vec!["--location".to_owned()];
+        for (name, value) in fields {
+            words.extend(["--form-string".to_owned(), format!("{name}={value}")]);
+        }
+        for (name, path) in files {
+            words.extend(["--form".to_owned(), format!("{name}=@{}", path.display())]);
+        }
+        self.request(&words.iter().map(String::as_str).collect::<Vec<_>>(), url)
+    }
+
+    fn request(&self, words: &[&str], url: &str) -> Result<Page> {
+        const MARK: &str = "\n--wardpost-lab--";
+        let said = run(Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "60", "--dump-header", "/dev/stderr"])
+            .args(["--cookie".as_ref(), self.jar.as_os_str()])
+            .args(["--cookie-jar".as_ref(), self.jar.as_os_str()])
+            .args(["--cacert".as_ref(), self.root.as_os_str()])
+            .args(["--resolve", &self.resolve])
+            .args(["--write-out", &format!("{MARK}%{{http_code}} %{{url_effective}}")])
+            .args(words)
+            .arg(url))?;
+        let (body, trailer) = said.rsplit_once(MARK).ok_or("curl said nothing")?;
+        let (status, url) = trailer.split_once(' ').ok_or("curl gave no status")?;
+        Ok(Page {
+            status: status.parse()?,
+            url: url.to_owned(),
+            headers: String::new(),
+            body: body.to_owned(),
+        })
+    }
+}
+
+/// The value of the form field `name` in a page, if it has one.
+pub fn field_value(html: &str, name: &str) -> Option<String> {
+    let at = html.find(&format!("name=\"{name}\""))?;
+    let start = html[..at].rfind('<')?;
+    let tag = &html[start..start + html[start..].find('>')?];
+    let value = tag.split("value=\"").nth(1)?;
+    Some(value.split('"').next()?.replace("&amp;", "&"))
+}
+
+/// The first link in `text` that starts with `prefix`.
+pub fn link(text: &str, prefix: &str) -> Option<String> {
+    let start = text.find(prefix)?;
+    let rest = &text[start..];
+    let end = rest.find(|c: char| c.is_whitespace() || "\"<>)".contains(c)).unwrap_or(rest.len());
+    Some(rest[..end].to_owned())
+}
