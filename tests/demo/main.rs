@@ -1,2 +1,194 @@
-//! Placeholder until the flows land.
-fn main() {}
+//! `cargo xtask demo`: the whole product on loopback, with real mail down every route.
+//!
+//! Starts a throw-away authority and zone, three destination servers (Postfix with verified TLS, with a
+//! self-signed certificate, without TLS) and Wardpost with two staff accounts; sends messages with
+//! attachments; shows what went how and why, and where to look. Runs until Ctrl-C, or with `--once` ends
+//! after the checks.
+
+use std::process::ExitCode;
+use std::time::Duration;
+use wardpost_tests::destinations::{BILLER, COLLEAGUE, HOSPITAL, PLAINMAIL, Place};
+use wardpost_tests::postfix::Postfix;
+use wardpost_tests::practice::{PATIENCE, Practice, message, message_with_attachment};
+use wardpost_tests::smtp::Smtp;
+use wardpost_tests::wardpost::{HOSTNAME, PASSWORD};
+use wardpost_tests::{Result, wait_for, web};
+
+fn main() -> ExitCode {
+    let once = std::env::args().any(|arg| arg == "--once");
+    match demo(once) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("demo: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One row of the table.
+struct Row {
+    what: &'static str,
+    how: &'static str,
+    why: &'static str,
+}
+
+fn demo(once: bool) -> Result<()> {
+    println!("Starting a certificate authority, a DNS zone, Wardpost and four Postfix servers …");
+    let practice = Practice::open()?;
+    let servers = Servers::start(&practice)?;
+    println!("Sending mail down every route …\n");
+    let mut rows = Vec::new();
+    incoming(&practice, &servers.colleague)?;
+    rows.push(Row {
+        what: "joe@colleague.test → dana",
+        how: "delivered, sealed to Dana's key",
+        why: "came over TLS; read back over IMAP",
+    });
+    refused_in_the_clear(&practice)?;
+    rows.push(Row {
+        what: "anyone → dana without TLS",
+        how: "refused (530 5.7.0)",
+        why: "nothing is taken in the clear",
+    });
+    outgoing(&practice, HOSPITAL)?;
+    servers.hospital.wait_for_message("ward@hospital.test", PATIENCE)?;
+    rows.push(Row {
+        what: "dana → ward@hospital.test",
+        how: "delivered over TLS",
+        why: "T3: certificate verified for mx.hospital.test",
+    });
+    let biller = picked_up(&practice, BILLER, &servers.biller)?;
+    rows.push(Row {
+        what: "dana → pat@biller.test",
+        how: "notice sent, message on the web page",
+        why: "T2: the certificate is self-signed",
+    });
+    let plain = picked_up(&practice, PLAINMAIL, &servers.plainmail)?;
+    rows.push(Row {
+        what: "dana → pat@plainmail.test",
+        how: "notice sent, message on the web page",
+        why: "T0: the server offers no TLS",
+    });
+    show(&rows);
+    read_on_the_web(&practice, &plain)?;
+    println!("\nThe patient's link was opened with the code, and the message read.");
+    where_to_look(&practice, &[("pat@plainmail.test", &plain), ("pat@biller.test", &biller)]);
+    if once {
+        println!("\nAll checks passed.");
+        return Ok(());
+    }
+    println!("\nCtrl-C ends the demo; nothing of it stays.");
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// The world outside.
+struct Servers {
+    colleague: Postfix,
+    hospital: Postfix,
+    biller: Postfix,
+    plainmail: Postfix,
+}
+
+impl Servers {
+    fn start(practice: &Practice) -> Result<Self> {
+        let mx = practice.wardpost.mx();
+        let relay = format!("relayhost = [{}]:{}", mx.ip(), mx.port());
+        let lab = &practice.lab;
+        Ok(Self {
+            colleague: COLLEAGUE.start_with(lab, &[&relay, "smtp_tls_security_level = encrypt"])?,
+            hospital: HOSPITAL.start(lab)?,
+            biller: BILLER.start(lab)?,
+            plainmail: PLAINMAIL.start(lab)?,
+        })
+    }
+}
+
+/// A colleague's Postfix delivers to us; Dana reads it over IMAP.
+fn incoming(practice: &Practice, colleague: &Postfix) -> Result<()> {
+    let mut smtp = Smtp::connect(colleague.address)?;
+    smtp.must("EHLO desk.colleague.test", 250)?;
+    let text = message("joe@colleague.test", &practice.dana, "Referral", "Please see my patient.");
+    smtp.send("joe@colleague.test", &[&practice.dana], &text)?;
+    practice.wait_for_mail(&practice.dana, "Please see my patient.")?;
+    Ok(())
+}
+
+fn refused_in_the_clear(practice: &Practice) -> Result<()> {
+    let mut smtp = Smtp::connect(practice.wardpost.mx())?;
+    smtp.must("EHLO stranger.test", 250)?;
+    smtp.must("MAIL FROM:<stranger@plainmail.test>", 530)?;
+    Ok(())
+}
+
+fn outgoing(practice: &Practice, place: Place) -> Result<()> {
+    let local = if place.domain == HOSPITAL.domain { "ward" } else { "pat" };
+    let to = format!("{local}@{}", place.domain);
+    let text = message_with_attachment(
+        &format!("Dr. Dana Reyes <{}>", practice.dana),
+        &to,
+        "Your results",
+        &format!("Dear {local}, your results are attached."),
+        ("results.csv", "test,value\r\nhaemoglobin,14.1\r\n"),
+    );
+    practice.submit(&practice.dana, &[&to], &text)
+}
+
+/// What a patient holds.
+struct Pickup {
+    link: String,
+    code: String,
+}
+
+fn picked_up(practice: &Practice, place: Place, server: &Postfix) -> Result<Pickup> {
+    outgoing(practice, place)?;
+    let notice = server
+        .wait_for_message("https://mail.clinic.test", PATIENCE)
+        .map_err(|e| format!("{e}\n{}", practice.wardpost.log()))?;
+    if notice.contains("results") {
+        return Err("the notice quotes the message".into());
+    }
+    let plain = notice.replace("=\n", "").replace("=3D", "=");
+    let link = web::link(&plain, "https://mail.clinic.test:8443/p/").ok_or("no link in the notice")?;
+    let told = practice.wait_for_mail(&practice.dana, place.domain)?;
+    let code = web::code(&told).ok_or("no code in the mail to the sender")?;
+    Ok(Pickup { link, code })
+}
+
+/// Opens the link as the patient does.
+fn read_on_the_web(practice: &Practice, pickup: &Pickup) -> Result<()> {
+    let browser = web::Browser::new(&practice.lab, &practice.wardpost, "patient")?;
+    let page = wait_for("the pickup page", PATIENCE, || browser.open(&pickup.link).ok())?;
+    if page.body.contains("results") {
+        return Err("the page shows the message before the code".into());
+    }
+    let page = web::enter_code(&browser, &page, &pickup.code)?;
+    if !page.body.contains("Your results") {
+        return Err(format!("the code did not open the message:\n{}", page.body).into());
+    }
+    Ok(())
+}
+
+fn show(rows: &[Row]) {
+    println!("{:<30} {:<38} why", "message", "what became of it");
+    println!("{}", "─".repeat(116));
+    for row in rows {
+        println!("{:<30} {:<38} {}", row.what, row.how, row.why);
+    }
+}
+
+fn where_to_look(practice: &Practice, pickups: &[(&str, &Pickup)]) {
+    let server = &practice.wardpost;
+    println!("\nPickup (add `{} mail.clinic.test` to /etc/hosts for a browser):", server.https().ip());
+    for (patient, pickup) in pickups {
+        println!("  {patient}: {}  code {}", pickup.link, pickup.code);
+    }
+    println!("\nTry a mail program:");
+    println!("  accounts  {} and {}, password \"{PASSWORD}\"", practice.dana, practice.lee);
+    println!("  IMAP      {} (TLS), server name {HOSTNAME}", server.imaps());
+    println!("  SMTP      {} (STARTTLS) or {} (TLS)", server.submission(), server.submissions());
+    println!("  trust     {}", practice.lab.ca.root.display());
+    println!("\nWatch: curl http://{}/metrics", server.metrics());
+    println!("Ask:   wardpost queue list --config {}", server.config().display());
+}

@@ -9,6 +9,7 @@ pub mod destinations;
 pub mod imap;
 pub mod knot;
 pub mod postfix;
+pub mod practice;
 pub mod process;
 pub mod smtp;
 pub mod wardpost;

@@ -20,8 +20,6 @@ pub struct Page {
     pub status: u16,
     /// Where the redirects led.
     pub url: String,
-    /// Header lines of every answer on the way.
-    pub headers: String,
     /// The last answer's body.
     pub body: String,
 }
@@ -86,7 +84,7 @@ impl Browser {
     fn request(&self, words: &[&str], url: &str) -> Result<Page> {
         const MARK: &str = "\n--wardpost-lab--";
         let said = run(Command::new("curl")
-            .args(["--silent", "--show-error", "--max-time", "60", "--dump-header", "/dev/stderr"])
+            .args(["--silent", "--show-error", "--max-time", "60"])
             .args(["--cookie".as_ref(), self.jar.as_os_str()])
             .args(["--cookie-jar".as_ref(), self.jar.as_os_str()])
             .args(["--cacert".as_ref(), self.root.as_os_str()])
@@ -99,19 +97,9 @@ impl Browser {
         Ok(Page {
             status: status.parse()?,
             url: url.to_owned(),
-            headers: String::new(),
             body: body.to_owned(),
         })
     }
-}
-
-/// The value of the form field `name` in a page, if it has one.
-pub fn field_value(html: &str, name: &str) -> Option<String> {
-    let at = html.find(&format!("name=\"{name}\""))?;
-    let start = html[..at].rfind('<')?;
-    let tag = &html[start..start + html[start..].find('>')?];
-    let value = tag.split("value=\"").nth(1)?;
-    Some(value.split('"').next()?.replace("&amp;", "&"))
 }
 
 /// The first link in `text` that starts with `prefix`.
@@ -120,4 +108,40 @@ pub fn link(text: &str, prefix: &str) -> Option<String> {
     let rest = &text[start..];
     let end = rest.find(|c: char| c.is_whitespace() || "\"<>)".contains(c)).unwrap_or(rest.len());
     Some(rest[..end].to_owned())
+}
+
+/// The first `dddd-dddd` in a text: the form that pickup codes have.
+pub fn code(text: &str) -> Option<String> {
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    (0..text.len().saturating_sub(8)).find_map(|i| {
+        let word = text.get(i..i + 9)?;
+        (digits(&word[..4]) && &word[4..5] == "-" && digits(&word[5..])).then(|| word.to_owned())
+    })
+}
+
+/// Fills the code into the pickup page's form and sends it, hidden fields included.
+///
+/// # Errors
+/// When there is no answer.
+pub fn enter_code(browser: &Browser, page: &Page, code: &str) -> Result<Page> {
+    let hidden = hidden_fields(&page.body);
+    let mut fields: Vec<(&str, &str)> =
+        hidden.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    fields.push(("code", code));
+    browser.post(&page.url, &fields)
+}
+
+/// Every hidden form field of a page, by name and value.
+pub fn hidden_fields(html: &str) -> Vec<(String, String)> {
+    html.split("<input")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+        .filter(|tag| tag.contains("type=\"hidden\""))
+        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?)))
+        .collect()
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let value = tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
+    Some(value.replace("&amp;", "&").replace("&#38;", "&"))
 }
