@@ -15,7 +15,7 @@
 use crate::secure_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use wardpost_mail::{Address, Reply, TlsGrade};
+use wardpost_mail::{Address, EnhancedStatus, Reply, TlsGrade};
 
 /// The header with which a sender, or a program that sends for one, forces a route for one message.
 /// It is removed before the message goes anywhere.
@@ -178,6 +178,222 @@ pub struct Plan {
 
 /// Decides the route of every recipient of a message. See the module's text for the rules.
 pub fn outbound(facts: &OutboundFacts<'_>, rules: &OutboundRules) -> Plan {
-    let _ = (facts, rules, secure_word::strip);
-    unimplemented!()
+    // Guards that look at the message as a whole (too many recipients in sight of each other, a
+    // patient's name in the subject) belong here: they turn routes into `Held`.
+    if let Some(refusal) = whole_message_refusal(facts, rules) {
+        let recipients = vec![refusal; facts.recipients.len()];
+        return Plan { recipients, subject: None };
+    }
+    let subject = facts.subject.and_then(secure_word::strip);
+    let elsewhere = elsewhere(facts, rules, subject.is_some());
+    let recipients = facts
+        .recipients
+        .iter()
+        .map(|recipient| match recipient.place {
+            Place::Ours => Planned { route: Route::Local, why: Why::OurAddress },
+            Place::OursUnknown => refused(
+                Why::NobodyThere,
+                Reply::new(550, EnhancedStatus::new(5, 1, 1), "Nobody here has this address"),
+            ),
+            Place::Elsewhere => elsewhere.clone(),
+        })
+        .collect();
+    Plan { recipients, subject }
+}
+
+/// What refuses a message whoever it goes to.
+fn whole_message_refusal(facts: &OutboundFacts<'_>, rules: &OutboundRules) -> Option<Planned> {
+    if facts.size > rules.max_size {
+        // RFC 1870 §6.1, RFC 3463 §3.4.
+        let status = EnhancedStatus::new(5, 3, 4);
+        let text = format!("The message is larger than {} bytes", rules.max_size);
+        return Some(refused(Why::TooLarge, Reply::new(552, status, text)));
+    }
+    let header = facts.route_header.map(str::trim);
+    if header.is_some_and(|value| !value.eq_ignore_ascii_case("pickup")) {
+        let status = EnhancedStatus::new(5, 6, 0);
+        let text = format!("{ROUTE_HEADER} has an unknown value; the one known is: pickup");
+        return Some(refused(Why::UnknownHeader, Reply::new(554, status, text)));
+    }
+    None
+}
+
+/// The route of everybody whose domain is not ours.
+fn elsewhere(facts: &OutboundFacts<'_>, rules: &OutboundRules, subject_word: bool) -> Planned {
+    let direct = |floor, why| Planned { route: Route::Direct { floor }, why };
+    if facts.route_header.is_some() {
+        Planned { route: Route::Pickup, why: Why::Header }
+    } else if subject_word {
+        Planned { route: Route::Pickup, why: Why::SubjectWord }
+    } else if facts.require_tls {
+        // RFC 8689 §4.2.1. RFC 8689 §5: when both are there, REQUIRETLS wins.
+        direct(rules.floor.max(TlsGrade::T5), Why::RequireTls)
+    } else if facts.tls_required_no && rules.honour_tls_required_no {
+        direct(rules.floor.min(TlsGrade::T2), Why::TlsNotRequired)
+    } else {
+        direct(rules.floor, Why::Default)
+    }
+}
+
+fn refused(why: Why, reply: Reply) -> Planned {
+    Planned { route: Route::Refused { reply }, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T3: Route = Route::Direct { floor: TlsGrade::T3 };
+
+    struct Case {
+        why_tested: &'static str,
+        change: fn(&mut OutboundFacts<'_>, &mut OutboundRules),
+        /// Route and reason of the recipient elsewhere.
+        route: Route,
+        why: Why,
+        subject: Option<&'static str>,
+    }
+
+    fn cases() -> Vec<Case> {
+        fn case(
+            why_tested: &'static str,
+            change: fn(&mut OutboundFacts<'_>, &mut OutboundRules),
+            (route, why): (Route, Why),
+            subject: Option<&'static str>,
+        ) -> Case {
+            Case { why_tested, change, route, why, subject }
+        }
+        let floor = |floor| Route::Direct { floor };
+        vec![
+            case("an ordinary message goes by the floor", |_, _| {}, (T3, Why::Default), None),
+            case(
+                "the practice's own floor counts",
+                |_, rules| rules.floor = TlsGrade::T4,
+                (floor(TlsGrade::T4), Why::Default),
+                None,
+            ),
+            case(
+                "Secure makes it a pickup and is taken off",
+                |facts, _| facts.subject = Some("Secure: results"),
+                (Route::Pickup, Why::SubjectWord),
+                Some("results"),
+            ),
+            case(
+                "ordinary subjects do nothing",
+                |facts, _| facts.subject = Some("how secure is this"),
+                (T3, Why::Default),
+                None,
+            ),
+            case(
+                "the header makes it a pickup, in any case and with spaces",
+                |facts, _| facts.route_header = Some(" PickUp\t"),
+                (Route::Pickup, Why::Header),
+                None,
+            ),
+            case(
+                "the header does not keep the word in the subject",
+                |facts, _| {
+                    facts.route_header = Some("pickup");
+                    facts.subject = Some("[secure] results");
+                },
+                (Route::Pickup, Why::Header),
+                Some("results"),
+            ),
+            case(
+                "REQUIRETLS raises the floor",
+                |facts, _| facts.require_tls = true,
+                (floor(TlsGrade::T5), Why::RequireTls),
+                None,
+            ),
+            case(
+                "a pickup is better than any path: REQUIRETLS adds nothing",
+                |facts, _| {
+                    facts.require_tls = true;
+                    facts.route_header = Some("pickup");
+                },
+                (Route::Pickup, Why::Header),
+                None,
+            ),
+            case(
+                "TLS-Required: No is a stranger's wish, not the practice's",
+                |facts, _| facts.tls_required_no = true,
+                (T3, Why::Default),
+                None,
+            ),
+            case(
+                "TLS-Required: No counts where the practice says so, and still means TLS",
+                |facts, rules| {
+                    facts.tls_required_no = true;
+                    rules.honour_tls_required_no = true;
+                },
+                (floor(TlsGrade::T2), Why::TlsNotRequired),
+                None,
+            ),
+            case(
+                "REQUIRETLS wins over TLS-Required: No",
+                |facts, rules| {
+                    facts.require_tls = true;
+                    facts.tls_required_no = true;
+                    rules.honour_tls_required_no = true;
+                },
+                (floor(TlsGrade::T5), Why::RequireTls),
+                None,
+            ),
+        ]
+    }
+
+    fn plan_with(change: impl Fn(&mut OutboundFacts<'_>, &mut OutboundRules)) -> Plan {
+        let address = Address::parse("x@elsewhere.test").unwrap();
+        let recipients = [Place::Elsewhere, Place::Ours, Place::OursUnknown]
+            .map(|place| RecipientFacts { address: &address, place });
+        let mut rules = OutboundRules::default();
+        let mut facts = OutboundFacts {
+            recipients: &recipients,
+            subject: Some("results"),
+            route_header: None,
+            require_tls: false,
+            tls_required_no: false,
+            size: 1000,
+        };
+        change(&mut facts, &mut rules);
+        outbound(&facts, &rules)
+    }
+
+    #[test]
+    fn each_recipient_gets_its_route() {
+        for case in cases() {
+            let plan = plan_with(case.change);
+            let elsewhere = Planned { route: case.route, why: case.why };
+            assert_eq!(plan.recipients[0], elsewhere, "{}", case.why_tested);
+            assert_eq!(plan.subject.as_deref(), case.subject, "{}", case.why_tested);
+            // Whatever is asked for elsewhere, our own mailboxes are sealed and our unknowns unknown.
+            assert_eq!(plan.recipients[1].route, Route::Local, "{}", case.why_tested);
+            assert_eq!(plan.recipients[2].why, Why::NobodyThere, "{}", case.why_tested);
+        }
+    }
+
+    #[test]
+    fn some_messages_are_refused_whole() {
+        let too_large = plan_with(|facts, rules| facts.size = rules.max_size + 1);
+        let unknown = plan_with(|facts, _| facts.route_header = Some("carrier pigeon"));
+        let empty = plan_with(|facts, _| facts.route_header = Some(""));
+        for (plan, why, code) in [
+            (too_large, Why::TooLarge, 552),
+            (unknown, Why::UnknownHeader, 554),
+            (empty, Why::UnknownHeader, 554),
+        ] {
+            assert_eq!(plan.subject, None);
+            for planned in plan.recipients {
+                assert_eq!(planned.why, why);
+                let Route::Refused { reply } = planned.route else { panic!("{why:?}") };
+                assert_eq!(reply.code, code);
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_itself_is_taken() {
+        let plan = plan_with(|facts, rules| facts.size = rules.max_size);
+        assert_eq!(plan.recipients[0].route, T3);
+    }
 }
