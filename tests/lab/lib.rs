@@ -6,6 +6,7 @@
 
 pub mod ca;
 pub mod destinations;
+pub mod dovecot;
 pub mod imap;
 pub mod knot;
 pub mod postfix;
