@@ -15,7 +15,7 @@ fn ready_for_data(practice: &Practice) -> Result<Smtp> {
 
 #[test]
 fn in_04_bad_input_harms_nothing() -> Result<()> {
-    let practice = Practice::open_with("[limits]\nmessage_size = 5242880")?;
+    let practice = Practice::open_with("[limits]\nmessage_bytes = 5242880")?;
     smuggling(&practice)?;
     oversize(&practice)?;
     loops(&practice)?;

@@ -93,11 +93,11 @@ fn configuration(folder: &Path, imaps: SocketAddr, pair: &Pair) -> String {
          mail_plugins = mail_crypt\n\
          mail_attribute_dict = file:{dir}/mail/%u/dovecot-attributes\n\
          mail_max_userip_connections = 2000\n\
-         default_client_limit = 4000\n\
+         default_client_limit = 8000\n\
          default_process_limit = 2000\n\
          plugin {{\n  mail_crypt_curve = prime256v1\n  mail_crypt_save_version = 2\n  mail_crypt_require_encrypted_user_key = yes\n}}\n\
          passdb {{\n  driver = passwd-file\n  args = {dir}/users\n  override_fields = userdb_mail_crypt_private_password=%w\n}}\n\
-         userdb {{\n  driver = passwd-file\n  args = {dir}/users\n}}\n\
+         userdb {{\n  driver = static\n  args = uid={NOBODY} gid={NOBODY} home={dir}/mail/%u allow_all_users=yes\n}}\n\
          service imap-login {{\n  inet_listener imap {{\n    port = 0\n  }}\n  inet_listener imaps {{\n    port = {port}\n    ssl = yes\n  }}\n}}\n\
          service lmtp {{\n  unix_listener lmtp {{\n    mode = 0666\n  }}\n}}\n",
         dir = folder.display(),
