@@ -1,6 +1,14 @@
 //! Header fields: found, added, removed and rewritten, with every other byte left as it was.
 
+use crate::decode;
+use crate::scan::address::{self, Item};
+use crate::scan::field::{Field, Fields, header_length};
+use data_encoding::BASE32_NOPAD;
+use mail_builder::headers::Header;
+use mail_builder::headers::date::Date;
+use mail_builder::headers::text::Text;
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::net::IpAddr;
 use thiserror::Error;
 use wardpost_mail::{Address, Domain, ReversePath};
@@ -63,20 +71,74 @@ pub struct AuthResult<'a> {
 
 /// A Received field, folded, with its final CRLF.
 pub fn received(fact: &Received<'_>) -> String {
-    let _ = fact;
-    unimplemented!()
+    let mut out = format!("Received: from {} (", harmless(fact.helo));
+    if let Some(name) = fact.peer_name {
+        let _ = write!(out, "{} ", harmless(name));
+    }
+    // An IPv6 address literal carries its tag (RFC 5321 §4.1.3).
+    let tag = if fact.peer.is_ipv6() { "IPv6:" } else { "" };
+    let _ = write!(out, "[{tag}{}])\r\n\tby {} with {}", fact.peer, fact.by, harmless(fact.with));
+    if let Some(tls) = fact.tls {
+        let _ = write!(out, " ({})", tls.split(' ').map(harmless).collect::<Vec<_>>().join(" "));
+    }
+    let _ = write!(out, "\r\n\tid {}", harmless(fact.id));
+    if let Some(recipient) = fact.recipient {
+        let _ = write!(out, "\r\n\tfor <{recipient}>");
+    }
+    let _ = write!(out, ";\r\n\t{}\r\n", date(fact.at));
+    out
+}
+
+/// A word for a trace field: characters that mean something there, or break lines, become `?`.
+fn harmless(word: &str) -> String {
+    let word: String = word
+        .chars()
+        .take(255)
+        .map(|c| if c.is_ascii_graphic() && !"()<>;\\\",".contains(c) { c } else { '?' })
+        .collect();
+    if word.is_empty() { "?".to_owned() } else { word }
 }
 
 /// An Authentication-Results field (RFC 8601), folded, with its final CRLF. No results means `none`.
 pub fn authentication_results(authserv_id: &str, results: &[AuthResult<'_>]) -> String {
-    let _ = (authserv_id, results);
-    unimplemented!()
+    let mut out = format!("Authentication-Results: {}", harmless(authserv_id));
+    if results.is_empty() {
+        out.push_str("; none");
+    }
+    for result in results {
+        let _ = write!(out, ";\r\n\t{}={}", harmless(result.method), harmless(result.result));
+        if let Some(reason) = result.reason {
+            let _ = write!(out, " reason={}", quoted(reason));
+        }
+        for (property, value) in result.properties {
+            let _ = write!(out, "\r\n\t {}={}", harmless(property), property_value(value));
+        }
+    }
+    out.push_str("\r\n");
+    out
+}
+
+/// `pvalue` (RFC 8601 §2.2): a token or address as it is, anything else quoted.
+fn property_value(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@.-_+!#$%&'*^`{|}~".contains(c);
+    if !value.is_empty() && value.len() <= 320 && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    quoted(value)
+}
+
+fn quoted(text: &str) -> String {
+    let inner: String = text
+        .chars()
+        .take(320)
+        .map(|c| if c == ' ' || (c.is_ascii_graphic() && c != '"' && c != '\\') { c } else { '?' })
+        .collect();
+    format!("\"{inner}\"")
 }
 
 /// A Return-Path field (RFC 5321 §4.4) with its final CRLF.
 pub fn return_path(path: &ReversePath) -> String {
-    let _ = path;
-    unimplemented!()
+    format!("Return-Path: <{path}>\r\n")
 }
 
 /// An ordinary field, folded where it is long, with its final CRLF; text beyond ASCII becomes encoded
@@ -85,32 +147,52 @@ pub fn return_path(path: &ReversePath) -> String {
 /// # Errors
 /// [`HeaderError::Name`], [`HeaderError::LineBreak`].
 pub fn field(name: &str, value: &str) -> Result<String, HeaderError> {
-    let _ = (name, value);
-    unimplemented!()
+    // RFC 5322 §2.2: printable ASCII but the colon.
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+        return Err(HeaderError::Name);
+    }
+    if value.contains(['\r', '\n', '\0']) {
+        return Err(HeaderError::LineBreak);
+    }
+    let mut out = format!("{name}: ").into_bytes();
+    let column = out.len();
+    Text::new(value).write_header(&mut out, column);
+    // The writer gives back what it was given or ASCII.
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Puts fields, each with its final CRLF, before a mail.
 pub fn prepend(fields: &[&str], raw: &[u8]) -> Vec<u8> {
-    let _ = (fields, raw);
-    unimplemented!()
+    let length = fields.iter().map(|field| field.len()).sum::<usize>() + raw.len();
+    let mut out = Vec::with_capacity(length);
+    for field in fields {
+        out.extend_from_slice(field.as_bytes());
+    }
+    out.extend_from_slice(raw);
+    out
+}
+
+fn fields(raw: &[u8]) -> Fields<'_> {
+    Fields::of(&raw[..header_length(raw)])
+}
+
+fn named<'a>(raw: &'a [u8], name: &'a str) -> impl Iterator<Item = Field<'a>> {
+    fields(raw).filter(move |field| field.is(name))
 }
 
 /// The first field of a name: its value unfolded, not decoded.
-pub fn get<'a>(raw: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
-    let _ = (raw, name);
-    unimplemented!()
+pub fn get<'a>(raw: &'a [u8], name: &'a str) -> Option<Cow<'a, str>> {
+    named(raw, name).next().map(|field| field.text())
 }
 
 /// All fields of a name, in order, unfolded, not decoded.
-pub fn get_all<'a>(raw: &'a [u8], name: &str) -> Vec<Cow<'a, str>> {
-    let _ = (raw, name);
-    unimplemented!()
+pub fn get_all<'a>(raw: &'a [u8], name: &'a str) -> Vec<Cow<'a, str>> {
+    named(raw, name).map(|field| field.text()).collect()
 }
 
 /// The decoded Subject.
 pub fn subject(raw: &[u8]) -> Option<String> {
-    let _ = raw;
-    unimplemented!()
+    named(raw, "Subject").next().map(|field| decode::text(field.value))
 }
 
 /// The addresses of the one From field (RFC 5322 §3.6.2).
@@ -119,38 +201,102 @@ pub fn subject(raw: &[u8]) -> Option<String> {
 /// When it is missing, stands more than once, or holds anything that is not an address we take: a
 /// sender whose right to the address is to be checked must not hide a second one.
 pub fn authors(raw: &[u8]) -> Result<Vec<Address>, HeaderError> {
-    let _ = raw;
-    unimplemented!()
+    let mut found = named(raw, "From");
+    let field = found.next().ok_or(HeaderError::Missing)?;
+    if found.next().is_some() {
+        return Err(HeaderError::Repeated);
+    }
+    let items = address::parse(field.value);
+    let authors = items.iter().map(|item| as_address(item).ok_or(HeaderError::Address));
+    let authors = authors.collect::<Result<Vec<_>, _>>()?;
+    if authors.is_empty() { Err(HeaderError::Missing) } else { Ok(authors) }
 }
 
 /// The addresses in all fields of a name (To, Cc, Reply-To), as far as they can be read.
 pub fn addresses(raw: &[u8], name: &str) -> Vec<Address> {
-    let _ = (raw, name);
-    unimplemented!()
+    named(raw, name)
+        .flat_map(|field| {
+            address::parse(field.value).iter().filter_map(as_address).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn as_address(item: &Item<'_>) -> Option<Address> {
+    let Item::Mailbox { local, host, .. } = item else { return None };
+    let local = std::str::from_utf8(local).ok()?.replace('\\', "\\\\").replace('"', "\\\"");
+    let host = std::str::from_utf8(host).ok()?;
+    if host.contains('@') {
+        return None;
+    }
+    // A quoted local part is taken whatever it holds, and unquoted where it need not be.
+    Address::parse(&format!("\"{local}\"@{host}")).ok()
 }
 
 /// How many Received fields there are: the loop count (RFC 5321 §6.3).
 pub fn count_received(raw: &[u8]) -> usize {
-    let _ = raw;
-    unimplemented!()
+    named(raw, "Received").count()
+}
+
+/// The mail without the fields that `drop` names.
+fn without<'a>(raw: &'a [u8], drop: impl Fn(&Field<'_>) -> bool) -> Cow<'a, [u8]> {
+    if !fields(raw).any(|field| drop(&field)) {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let mut seen = 0;
+    for field in fields(raw) {
+        seen += field.raw.len();
+        if !drop(&field) {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    out.extend_from_slice(&raw[seen..]);
+    Cow::Owned(out)
 }
 
 /// The mail without the named fields.
 pub fn strip<'a>(raw: &'a [u8], names: &[&str]) -> Cow<'a, [u8]> {
-    let _ = (raw, names);
-    unimplemented!()
+    without(raw, |field| names.iter().any(|name| field.is(name)))
 }
 
 /// The mail without Authentication-Results fields that claim to be ours (RFC 8601 §5).
 pub fn remove_forged_results<'a>(raw: &'a [u8], authserv_id: &str) -> Cow<'a, [u8]> {
-    let _ = (raw, authserv_id);
-    unimplemented!()
+    without(raw, |field| {
+        field.is("Authentication-Results")
+            && claimed_id(field.value).eq_ignore_ascii_case(authserv_id.as_bytes())
+    })
+}
+
+/// The authserv-id of an Authentication-Results value: its first word, comments passed over.
+fn claimed_id(value: &[u8]) -> Vec<u8> {
+    // As an address list without `@`, the first word is a mailbox's local part.
+    let until = memchr::memchr(b';', value).unwrap_or(value.len());
+    let head = value[..until].trim_ascii_end();
+    // A version number may follow the id (`authres-version`).
+    let head = match head.iter().rposition(u8::is_ascii_whitespace) {
+        Some(at) if at > 0 && head[at + 1..].iter().all(u8::is_ascii_digit) => &head[..at],
+        _ => head,
+    };
+    match address::parse(head).into_iter().next() {
+        Some(Item::Mailbox { local, .. }) => local,
+        _ => Vec::new(),
+    }
 }
 
 /// The mail with Date and Message-ID added where they are missing (RFC 6409 §8.1, §8.2).
 pub fn ensure_date_and_message_id<'a>(raw: &'a [u8], domain: &Domain, now: i64) -> Cow<'a, [u8]> {
-    let _ = (raw, domain, now);
-    unimplemented!()
+    let mut missing = Vec::new();
+    if named(raw, "Date").next().is_none() {
+        missing.push(format!("Date: {}\r\n", date(now)));
+    }
+    if named(raw, "Message-ID").next().is_none() {
+        missing.push(format!("Message-ID: {}\r\n", new_message_id(domain)));
+    }
+    if missing.is_empty() {
+        return Cow::Borrowed(raw);
+    }
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    Cow::Owned(prepend(&missing, raw))
 }
 
 /// The mail with its Subject replaced.
@@ -158,18 +304,180 @@ pub fn ensure_date_and_message_id<'a>(raw: &'a [u8], domain: &Domain, now: i64) 
 /// # Errors
 /// [`HeaderError::LineBreak`].
 pub fn replace_subject(raw: &[u8], subject: &str) -> Result<Vec<u8>, HeaderError> {
-    let _ = (raw, subject);
-    unimplemented!()
+    let new = field("Subject", subject)?;
+    let mut out = Vec::with_capacity(raw.len() + new.len());
+    let mut seen = 0;
+    let mut written = false;
+    for field in fields(raw) {
+        seen += field.raw.len();
+        if !field.is("Subject") {
+            out.extend_from_slice(field.raw);
+        } else if !std::mem::replace(&mut written, true) {
+            out.extend_from_slice(new.as_bytes());
+        }
+    }
+    if !written {
+        out.splice(0..0, new.into_bytes());
+    }
+    out.extend_from_slice(&raw[seen..]);
+    Ok(out)
 }
 
 /// A new Message-ID, `<random@domain>`.
 pub fn new_message_id(domain: &Domain) -> String {
-    let _ = domain;
-    unimplemented!()
+    let id: [u8; 15] = rand::random();
+    format!("<{}@{domain}>", BASE32_NOPAD.encode(&id).to_lowercase())
 }
 
 /// A time as RFC 5322 §3.3 writes it, in UTC.
 pub fn date(unix: i64) -> String {
-    let _ = unix;
-    unimplemented!()
+    Date::new(unix).to_rfc822()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAIL: &[u8] =
+        b"Received: x\r\nBcc: secret@x.test,\r\n\tmore@x.test\r\nFrom: a@b.test\r\n\
+        Subject: =?utf-8?q?caf=C3=A9?=\r\nbcc : third@x.test\r\n\r\nBcc: in the body\r\n";
+
+    fn domain() -> Domain {
+        Domain::parse("clinic.test").unwrap()
+    }
+
+    #[test]
+    fn strips_every_bcc_and_nothing_else() {
+        let stripped = strip(MAIL, &["Bcc"]);
+        assert_eq!(
+            &*stripped,
+            b"Received: x\r\nFrom: a@b.test\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\n\r\nBcc: in the body\r\n"
+        );
+        assert!(matches!(strip(&stripped, &["Bcc"]), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn received_cannot_be_broken_out_of() {
+        let line = received(&Received {
+            helo: "evil)\r\nX-Forged: yes",
+            peer: "2001:db8::1".parse().unwrap(),
+            peer_name: None,
+            by: &domain(),
+            with: "ESMTPS",
+            tls: Some("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+            id: "17",
+            recipient: Some(&Address::parse("lee@clinic.test").unwrap()),
+            at: 1_795_342_200,
+        });
+        assert_eq!(
+            line,
+            "Received: from evil???X-Forged:?yes ([IPv6:2001:db8::1])\r\n\tby clinic.test with ESMTPS \
+             (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n\tid 17\r\n\tfor <lee@clinic.test>;\r\n\t\
+             Sun, 22 Nov 2026 10:10:00 +0000\r\n"
+        );
+        assert_eq!(fields(line.as_bytes()).count(), 1);
+    }
+
+    #[test]
+    fn results_are_written_and_forged_ones_removed() {
+        let ours = authentication_results(
+            "mail.clinic.test",
+            &[AuthResult {
+                method: "spf",
+                result: "pass",
+                reason: None,
+                properties: &[("smtp.mailfrom", "a@b.test"), ("smtp.helo", "x y\r\nz")],
+            }],
+        );
+        assert_eq!(
+            ours,
+            "Authentication-Results: mail.clinic.test;\r\n\tspf=pass\r\n\t smtp.mailfrom=a@b.test\r\n\t \
+             smtp.helo=\"x y??z\"\r\n"
+        );
+        assert!(authentication_results("h.test", &[]).ends_with("h.test; none\r\n"));
+        for forged in [
+            "Authentication-Results: mail.clinic.test; spf=pass\r\n",
+            "authentication-results:\r\n (c;) \"Mail.Clinic.Test\" 1; none\r\n",
+            "Authentication-Results: mail.clinic.test\r\n",
+        ] {
+            let mail = prepend(&[forged], MAIL);
+            assert_eq!(&*remove_forged_results(&mail, "mail.clinic.test"), MAIL, "{forged}");
+        }
+        let foreign = prepend(&["Authentication-Results: other.test; spf=pass\r\n"], MAIL);
+        assert_eq!(&*remove_forged_results(&foreign, "mail.clinic.test"), foreign);
+    }
+
+    #[test]
+    fn subject_is_read_and_replaced() {
+        assert_eq!(subject(MAIL).unwrap(), "café");
+        let changed = replace_subject(MAIL, "Grüße").unwrap();
+        assert_eq!(subject(&changed).unwrap(), "Grüße");
+        assert_eq!(get_all(&changed, "subject").len(), 1);
+        assert!(changed.ends_with(b"\r\n\r\nBcc: in the body\r\n"));
+        assert_eq!(replace_subject(MAIL, "a\nBcc: x"), Err(HeaderError::LineBreak));
+        assert!(
+            replace_subject(b"\r\nbody", "new").unwrap().starts_with(b"Subject: new\r\n\r\nbody")
+        );
+    }
+
+    #[test]
+    fn missing_date_and_id_are_added() {
+        let full = ensure_date_and_message_id(MAIL, &domain(), 0);
+        assert_eq!(get(&full, "date").unwrap(), "Thu, 1 Jan 1970 00:00:00 +0000");
+        assert!(get(&full, "Message-Id").unwrap().ends_with("@clinic.test>"));
+        assert!(full.ends_with(MAIL));
+        assert!(matches!(ensure_date_and_message_id(&full, &domain(), 0), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn authors_are_read_strictly() {
+        let from = |value: &str| authors(format!("From: {value}\r\n\r\n").as_bytes());
+        let address = |text| Address::parse(text).unwrap();
+        assert_eq!(from("Dana <dana@clinic.test>").unwrap(), [address("dana@clinic.test")]);
+        assert_eq!(
+            from("\"d x\"@c.test, e@f.test").unwrap(),
+            [address("\"d x\"@c.test"), address("e@f.test"),]
+        );
+        for bad in [
+            "dana",
+            "<dana@clinic.test>, x",
+            "g: a@b.test;",
+            "dana@clinic.test@b.test",
+            "<>",
+            "\"boss@clinic.test\" evil.test",
+            "dana@clinic.test evil",
+        ] {
+            assert_eq!(from(bad), Err(HeaderError::Address), "{bad}");
+        }
+        assert_eq!(from(""), Err(HeaderError::Missing));
+        assert_eq!(authors(b"Subject: x\r\n\r\n"), Err(HeaderError::Missing));
+        assert_eq!(authors(b"From: a@b.test\r\nFROM: c@d.test\r\n"), Err(HeaderError::Repeated));
+    }
+
+    #[test]
+    fn counts_received_and_collects_addresses() {
+        assert_eq!(count_received(b"Received: a\r\nreceived: b\r\n\r\nReceived: body"), 2);
+        let mail = b"To: a@b.test, broken\r\nTo: G: c@d.test;\r\n\r\n";
+        let found: Vec<_> = addresses(mail, "to").iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["a@b.test", "c@d.test"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_is_one_field(value in "[^\r\n\0]{0,300}") {
+            let line = field("X-Test", &value).unwrap();
+            prop_assert_eq!(fields(line.as_bytes()).count(), 1);
+            prop_assert!(line.ends_with("\r\n"));
+        }
+
+        #[test]
+        fn arbitrary_bytes_come_through_untouched(raw in proptest::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert_eq!(&*strip(&raw, &["No-Such-Field"]), &raw[..]);
+            prop_assert_eq!(&*remove_forged_results(&raw, "x"), &raw[..]);
+            let changed = replace_subject(&raw, "s").unwrap();
+            prop_assert_eq!(subject(&changed).unwrap(), "s");
+            let _ = (authors(&raw), addresses(&raw, "From"), count_received(&raw));
+        }
+    }
 }

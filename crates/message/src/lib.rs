@@ -17,6 +17,8 @@ pub mod notice;
 pub mod render;
 pub mod reply;
 
+mod decode;
+mod scan;
 mod summary;
 
 pub use summary::{

@@ -5,25 +5,28 @@
 //! digested envelope costs a few microseconds when an envelope is asked for, and in return answers
 //! `BODY[HEADER.FIELDS (…)]` too, which is what most programs really ask for.
 
+mod envelope;
+pub(crate) mod kept;
+
+pub use envelope::{Envelope, EnvelopeAddress};
+
+use crate::decode;
+use crate::scan::parts;
+use kept::Kept;
+use mail_parser::DateTime;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::ops::Range;
+
+/// Most octets of header fields that are kept of a mail.
+const MAX_FIELDS: usize = 64 * 1024;
 
 /// What IMAP lists of a mail: header fields, structure, size, date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     size: u32,
     sent: Option<Sent>,
-    fields: Fields,
+    fields: Kept,
     structure: Part,
-}
-
-/// The header fields that are kept, and hashes of the names of those that are not.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Fields {
-    kept: Vec<u8>,
-    complete: bool,
-    others: Vec<u16>,
 }
 
 /// The time in a Date field.
@@ -81,7 +84,7 @@ pub enum Kind {
 /// A mail within a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
-    fields: Fields,
+    pub(crate) fields: Kept,
     /// The root part of the embedded mail; offsets count from the start of the outermost mail.
     pub structure: Part,
 }
@@ -104,46 +107,6 @@ pub struct Disposition {
     pub parameters: Vec<Parameter>,
 }
 
-/// An IMAP ENVELOPE (RFC 9051 §7.5.2): header strings unfolded and otherwise as written, which may
-/// hold encoded words, 8-bit bytes and, never, CR, LF or NUL.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Envelope<'a> {
-    /// Date.
-    pub date: Option<Cow<'a, [u8]>>,
-    /// Subject.
-    pub subject: Option<Cow<'a, [u8]>>,
-    /// From.
-    pub from: Vec<EnvelopeAddress<'a>>,
-    /// Sender, or From where it is missing or empty.
-    pub sender: Vec<EnvelopeAddress<'a>>,
-    /// Reply-To, or From where it is missing or empty.
-    pub reply_to: Vec<EnvelopeAddress<'a>>,
-    /// To.
-    pub to: Vec<EnvelopeAddress<'a>>,
-    /// Cc.
-    pub cc: Vec<EnvelopeAddress<'a>>,
-    /// Bcc.
-    pub bcc: Vec<EnvelopeAddress<'a>>,
-    /// In-Reply-To.
-    pub in_reply_to: Option<Cow<'a, [u8]>>,
-    /// Message-ID.
-    pub message_id: Option<Cow<'a, [u8]>>,
-}
-
-/// An address structure of ENVELOPE. A group begins with an entry whose `host` is `None` and whose
-/// `mailbox` is its name, and ends with one where both are `None` (RFC 9051 §7.5.2).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EnvelopeAddress<'a> {
-    /// Display name, unquoted, encoded words left as they are.
-    pub name: Option<Cow<'a, [u8]>>,
-    /// At-domain-list (source route) of obsolete syntax.
-    pub adl: Option<Cow<'a, [u8]>>,
-    /// Local part, unquoted, or a group's name.
-    pub mailbox: Option<Cow<'a, [u8]>>,
-    /// Domain.
-    pub host: Option<Cow<'a, [u8]>>,
-}
-
 /// A header field that SEARCH looks into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchField {
@@ -162,8 +125,23 @@ pub enum SearchField {
 /// Describes a mail. Never fails: a malformed mail gets the best reading, and what lies deeper or is
 /// more than anyone writes (32 levels, 1,000 parts) is described as opaque data.
 pub fn summarise(raw: &[u8]) -> Summary {
-    let _ = raw;
-    unimplemented!()
+    let structure = parts::scan(raw);
+    let fields = Kept::collect(&raw[structure.header_range()], MAX_FIELDS);
+    let sent = fields.first("Date").and_then(|field| sent(&field.text()));
+    Summary { size: octets(raw.len()), sent, fields, structure }
+}
+
+/// Reads a Date field's value.
+fn sent(value: &str) -> Option<Sent> {
+    let date = DateTime::parse_rfc822(value).filter(DateTime::is_valid)?;
+    let minutes = i16::from(date.tz_hour) * 60 + i16::from(date.tz_minute);
+    let offset_minutes = if date.tz_before_gmt { -minutes } else { minutes };
+    Some(Sent { unix: date.to_timestamp(), offset_minutes })
+}
+
+/// Sizes and offsets are 32 bits wide (RFC 9051 `number`); no mail that large is ever taken in.
+fn octets(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 impl Summary {
@@ -179,7 +157,7 @@ impl Summary {
 
     /// The ENVELOPE, read from the kept header fields.
     pub fn envelope(&self) -> Envelope<'_> {
-        unimplemented!()
+        envelope::read(&self.fields)
     }
 
     /// The root part.
@@ -200,25 +178,74 @@ impl Summary {
     /// The part an IMAP section number names (RFC 9051 §6.4.5.1): `&[]` is the root, `&[1]` of a mail
     /// without parts is the mail's own body.
     pub fn part(&self, number: &[u32]) -> Option<&Part> {
-        let _ = number;
-        unimplemented!()
+        self.structure.find(number)
     }
 
     /// The named header fields, verbatim and in order, without the closing blank line
     /// (`BODY[HEADER.FIELDS (…)]`); `None` when the summary cannot tell and the mail must be opened.
     pub fn header_fields(&self, names: &[&str]) -> Option<Vec<u8>> {
-        let _ = names;
-        unimplemented!()
+        self.fields.select(names)
     }
 
     /// A field's text, decoded and in lower case, for SEARCH.
     pub fn search_text(&self, field: SearchField) -> String {
-        let _ = field;
-        unimplemented!()
+        let name = match field {
+            SearchField::From => "From",
+            SearchField::To => "To",
+            SearchField::Cc => "Cc",
+            SearchField::Bcc => "Bcc",
+            SearchField::Subject => "Subject",
+        };
+        let texts = self.fields.all(name).map(|field| decode::text(field.value));
+        texts.collect::<Vec<_>>().join(" ").to_lowercase()
     }
 }
 
 impl Part {
+    pub(crate) fn empty() -> Self {
+        Self {
+            start: 0,
+            header: 0,
+            body: 0,
+            media: String::new(),
+            subtype: String::new(),
+            parameters: Vec::new(),
+            id: None,
+            description: None,
+            encoding: "7bit".to_owned(),
+            lines: 0,
+            md5: None,
+            disposition: None,
+            language: Vec::new(),
+            location: None,
+            kind: Kind::Leaf,
+        }
+    }
+
+    pub(crate) fn place(&mut self, start: usize, header: usize, body: usize) {
+        self.start = octets(start);
+        self.header = octets(header);
+        self.body = octets(body);
+    }
+
+    /// The part that a section number names, counted from this root of a mail.
+    fn find(&self, number: &[u32]) -> Option<&Part> {
+        let Some((&first, rest)) = number.split_first() else { return Some(self) };
+        let index = usize::try_from(first).ok()?.checked_sub(1)?;
+        let part = match &self.kind {
+            Kind::Multipart(children) => children.get(index)?,
+            // A mail that is not multipart has one part, its body (RFC 9051 §6.4.5.1).
+            _ if index == 0 => self,
+            _ => return None,
+        };
+        match (&part.kind, rest) {
+            (_, []) => Some(part),
+            (Kind::Multipart(_), _) => part.find(rest),
+            (Kind::Message(embedded), _) => embedded.structure.find(rest),
+            (Kind::Leaf, _) => None,
+        }
+    }
+
     /// Where the part's header lies in the mail, blank line included (`BODY[n.MIME]`; `BODY[HEADER]`
     /// for the root of a mail).
     pub fn header_range(&self) -> Range<usize> {
@@ -258,6 +285,6 @@ impl Part {
 impl Embedded {
     /// The embedded mail's ENVELOPE.
     pub fn envelope(&self) -> Envelope<'_> {
-        unimplemented!()
+        envelope::read(&self.fields)
     }
 }
