@@ -30,7 +30,7 @@ enum Servers {
 impl Peer {
     pub(crate) fn wardpost() -> Result<Self> {
         let lab = Lab::start()?;
-        let limits = "[limits]\nconnections = 4000\nconnections_per_ip = 4000";
+        let limits = "[limits]\nconnections = 4000\nconnections_per_address = 4000\nmx_connections_per_address = 4000";
         let wardpost = Wardpost::start_with(&lab, limits)?;
         wardpost.add_account("dana", "Dana")?;
         Ok(Self { servers: Servers::Wardpost(Box::new(wardpost)), lab })
