@@ -21,9 +21,18 @@
 
 mod capabilities;
 mod client;
-
+mod command;
+mod data;
+mod line;
 mod reply;
+mod sasl;
+mod server;
+mod xtext;
 
 pub use capabilities::{Capabilities, Mechanism};
 pub use client::{ClientError, ClientEvent, ClientSession, Unsendable};
+pub use command::{Command, CommandError, ForwardPath, MailParameters, RcptParameters};
+pub use data::{Chunk, DataError, DotReader, DotWriter};
 pub use reply::{ReplyError, ReplyReader};
+pub use sasl::{Credentials, SaslError};
+pub use server::{Channel, Event, Profile, Refusal, ServerSession};
