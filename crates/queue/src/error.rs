@@ -36,4 +36,7 @@ pub enum QueueError {
     /// The store could not write; nothing was changed.
     #[error("writing the queue")]
     Commit(#[from] CommitError),
+    /// The program is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
 }

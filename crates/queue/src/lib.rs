@@ -21,9 +21,13 @@
 
 mod error;
 mod evidence;
+mod ids;
 mod item;
 mod queue;
+mod recording;
+mod records;
 pub mod retry;
+mod schedule;
 mod view;
 mod work;
 

@@ -1,10 +1,29 @@
-//! The queue itself.
+//! The queue itself: taking messages, handing out work, looking and meddling. Recording outcomes is in
+//! `recording`.
 
-use crate::{ItemView, NewItem, QueueError, QueueStats, Record, Work};
-use std::sync::Arc;
+use crate::ids::Ids;
+use crate::item::unix_ms;
+use crate::records::{self, ItemRecord, RecipientRecord, State};
+use crate::schedule::{Caps, Entry, Leased, Schedule, Standing};
+use crate::work::Lease;
+use crate::{
+    ItemView, NewItem, QueueError, QueueStats, RecipientState, RecipientView, Work, WorkRecipient,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
 use wardpost_mail::QueueId;
-use wardpost_store::{Committed, Store};
+use wardpost_policy::Route;
+use wardpost_store::{Batch, Column, Committed, Store};
+
+/// How long an unrecorded lease, once given back, waits.
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+/// How long an item that cannot be read waits.
+const UNREADABLE: Duration = Duration::from_secs(3600);
+/// The longest sleep before the clock is looked at again: it may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// Items read at a time.
+const PAGE: usize = 256;
 
 /// What can be set.
 #[derive(Clone)]
@@ -51,7 +70,127 @@ impl std::fmt::Debug for Options {
 /// The queue. Clones are handles on the same one.
 #[derive(Clone)]
 pub struct Queue {
-    _store: Store,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles, and all leases, share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) options: Options,
+    pub(crate) ids: tokio::sync::Mutex<Ids>,
+    schedule: Mutex<Schedule>,
+    notify: Notify,
+}
+
+impl Shared {
+    /// The schedule. Its operations do not panic half-way, so a poisoned lock is still sound.
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.options.clock)()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        unix_ms::of(self.now())
+    }
+
+    /// Something may be due that was not.
+    pub(crate) fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// A lease that ends without a record.
+    pub(crate) fn give_back(&self, id: QueueId, group: usize, wait: Duration) {
+        let due = unix_ms::of(self.now() + wait);
+        self.schedule().give_back(id, group, &[], due);
+        self.wake();
+    }
+
+    pub(crate) fn recipient(&self, id: QueueId, index: u32) -> Result<RecipientRecord, QueueError> {
+        let bytes = self.store.get(Column::Queue, &records::recipient_key(id, index))?;
+        records::decode(&bytes.ok_or(QueueError::NotFound(id))?)
+    }
+
+    pub(crate) fn item(&self, id: QueueId) -> Result<ItemRecord, QueueError> {
+        let bytes = self.store.get(Column::Queue, &records::item_key(id))?;
+        records::decode(&bytes.ok_or(QueueError::NotFound(id))?)
+    }
+
+    /// All recipients of an item, in order.
+    fn recipients(&self, id: QueueId) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
+        read_recipients(&self.store, id)
+    }
+
+    /// Schedules a new item that was committed.
+    pub(crate) fn schedule_new(&self, id: QueueId, item: &NewItem, created: SystemTime) {
+        let now_ms = unix_ms::of(created);
+        let recipients = (0..).zip(item.envelope.to.iter().zip(&item.routes));
+        let entries: Vec<Entry> = recipients
+            .map(|(index, (recipient, route))| Entry {
+                index,
+                domain: recipient.address.domain().clone(),
+                route: route.clone(),
+                standing: standing(RecipientRecord::new(route.clone(), now_ms).state),
+            })
+            .collect();
+        self.schedule().add(id, now_ms, &entries);
+        self.wake();
+    }
+}
+
+/// How the schedule sees a state.
+pub(crate) fn standing(state: State) -> Standing {
+    match state {
+        State::Waiting(due) => Standing::Due(due),
+        State::Held => Standing::Held,
+        State::Delivered | State::Parcel | State::Failed => Standing::Ended,
+    }
+}
+
+fn read_recipients(store: &Store, id: QueueId) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
+    let mut all = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let prefix = records::recipients_prefix(id);
+        let page = store.scan(Column::Queue, &prefix, after.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            all.push((records::recipient_index(key)?, records::decode(value)?));
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Reads everything that waits into a schedule.
+fn load(store: &Store, caps: Caps) -> Result<Schedule, QueueError> {
+    let mut schedule = Schedule::new(caps);
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan(Column::Queue, records::ITEM_PREFIX, after.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            let id = records::item_id(key)?;
+            let item: ItemRecord = records::decode(value)?;
+            let mut entries = Vec::with_capacity(item.envelope.to.len());
+            for (index, record) in read_recipients(store, id)? {
+                let recipient = item.envelope.to.get(index as usize).ok_or(QueueError::Damaged)?;
+                entries.push(Entry {
+                    index,
+                    domain: recipient.address.domain().clone(),
+                    route: record.route,
+                    standing: standing(record.state),
+                });
+            }
+            schedule.add(id, unix_ms::of(item.created), &entries);
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(schedule),
+        }
+    }
 }
 
 impl Queue {
@@ -60,8 +199,19 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read or a record is of another version.
     pub async fn open(store: Store, options: Options) -> Result<Self, QueueError> {
-        let _ = (store, options);
-        unimplemented!()
+        let caps =
+            Caps { per_domain: options.per_domain, local: options.local, pickup: options.pickup };
+        let reader = store.clone();
+        let read = move || Ok((Ids::open(&reader)?, load(&reader, caps)?));
+        let (ids, schedule) = spawn_blocking(read).await?;
+        let shared = Shared {
+            store,
+            options,
+            ids: tokio::sync::Mutex::new(ids),
+            schedule: Mutex::new(schedule),
+            notify: Notify::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Takes a message. When this returns it is synced to disk, and 250 may be said.
@@ -69,30 +219,91 @@ impl Queue {
     /// # Errors
     /// When routes and recipients do not match, or the store cannot write (then nothing was taken).
     pub async fn enqueue(&self, item: NewItem) -> Result<(QueueId, Committed), QueueError> {
-        let _ = item;
-        unimplemented!()
+        records::check(&item)?;
+        let shared = self.shared.clone();
+        // On its own task: a caller that goes away must not leave a committed item unscheduled.
+        run_to_end(async move {
+            let id = shared.ids.lock().await.take(&shared.store, 1).await?;
+            let created = shared.now();
+            let mut batch = Batch::new();
+            records::put_item(&mut batch, id, &item, created)?;
+            let committed = shared.store.commit(batch).await?;
+            shared.schedule_new(id, &item, created);
+            Ok((id, committed))
+        })
+        .await
     }
 
     /// Waits until something is due and leases it.
     pub async fn next_due(&self) -> Work {
-        unimplemented!()
+        loop {
+            let notified = self.shared.notify.notified();
+            if let Some(work) = self.try_next() {
+                // Another waiter may find more.
+                self.shared.wake();
+                return work;
+            }
+            let wake = self.shared.schedule().next_wake();
+            let now = self.shared.now_ms();
+            let sleep = wake.map_or(LONGEST_SLEEP, |due| {
+                Duration::from_millis(due.saturating_sub(now).max(1)).min(LONGEST_SLEEP)
+            });
+            tokio::select! {
+                () = notified => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
     }
 
     /// Leases something that is due now, if there is any.
     pub fn try_next(&self) -> Option<Work> {
-        unimplemented!()
+        loop {
+            let leased = self.shared.schedule().lease(self.shared.now_ms())?;
+            let mut lease = Lease::new(self.shared.clone(), leased.id, leased.group);
+            match self.work(&leased) {
+                Ok(work) => return Some(work(lease)),
+                Err(error) => {
+                    tracing::error!(item = leased.id.0, %error, "a queued message cannot be read");
+                    lease.wait = UNREADABLE;
+                }
+            }
+        }
     }
 
-    /// Writes down what came of `work`, with all it brings about, in one commit, and removes the item
-    /// if its last recipient has ended.
-    ///
-    /// # Errors
-    /// When the store cannot write, a precondition of a batch given with [`Record::also`] fails, or the
-    /// item was dropped meanwhile. Nothing is written then, follow-ups included; unless dropped, the
-    /// recipients are due again after a minute.
-    pub async fn record(&self, work: Work, record: Record) -> Result<Committed, QueueError> {
-        let _ = (work, record);
-        unimplemented!()
+    /// Reads what a lease is about.
+    fn work(&self, leased: &Leased) -> Result<impl FnOnce(Lease) -> Work, QueueError> {
+        let item = self.shared.item(leased.id)?;
+        let age = self.shared.now().duration_since(item.created).unwrap_or_default();
+        let late = age >= self.shared.options.delay_after;
+        let mut recipients = Vec::with_capacity(leased.members.len());
+        let mut route = Route::Held;
+        for &index in &leased.members {
+            let record = self.shared.recipient(leased.id, index)?;
+            let index = index as usize;
+            recipients.push(WorkRecipient {
+                index,
+                recipient: item.envelope.to.get(index).ok_or(QueueError::Damaged)?.clone(),
+                attempts: record.attempts,
+                delay_report_due: late && !record.delay_reported,
+            });
+            route = record.route;
+        }
+        let first = recipients.first().ok_or(QueueError::Damaged)?;
+        let domain = first.recipient.address.domain().clone();
+        let id = leased.id;
+        let expired = age >= self.shared.options.lifetime;
+        Ok(move |lease| Work {
+            id,
+            kind: item.kind,
+            sender: item.sender,
+            envelope: Arc::new(item.envelope),
+            created: item.created,
+            domain,
+            route,
+            recipients,
+            expired,
+            lease,
+        })
     }
 
     /// The message of an item, as it goes out.
@@ -100,8 +311,8 @@ impl Queue {
     /// # Errors
     /// [`QueueError::NotFound`], or when the store cannot be read.
     pub fn message(&self, id: QueueId) -> Result<Vec<u8>, QueueError> {
-        let _ = id;
-        unimplemented!()
+        let message = self.shared.store.get(Column::Queue, &records::message_key(id))?;
+        message.ok_or(QueueError::NotFound(id))
     }
 
     /// Up to `limit` items after `after`, oldest first.
@@ -109,8 +320,13 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<ItemView>, QueueError> {
-        let _ = (after, limit);
-        unimplemented!()
+        let after = after.map(records::item_key);
+        let store = &self.shared.store;
+        let page = store.scan(Column::Queue, records::ITEM_PREFIX, after.as_deref(), limit)?;
+        let read = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            self.view(records::item_id(key)?, records::decode(value)?)
+        };
+        page.iter().map(read).collect()
     }
 
     /// One item.
@@ -118,31 +334,86 @@ impl Queue {
     /// # Errors
     /// [`QueueError::NotFound`], or when the store cannot be read.
     pub fn show(&self, id: QueueId) -> Result<ItemView, QueueError> {
-        let _ = id;
-        unimplemented!()
+        self.view(id, self.shared.item(id)?)
     }
 
-    /// Makes every waiting recipient of an item due now.
+    fn view(&self, id: QueueId, item: ItemRecord) -> Result<ItemView, QueueError> {
+        let records = self.shared.recipients(id)?;
+        let schedule = self.shared.schedule();
+        let recipients = records.into_iter().map(|(index, record)| {
+            let recipient = item.envelope.to.get(index as usize).ok_or(QueueError::Damaged)?;
+            let state = match record.state {
+                State::Waiting(_) if schedule.is_leased(id, index) => RecipientState::InProgress,
+                State::Waiting(due) => RecipientState::Waiting { next_due: unix_ms::time(due) },
+                State::Held => RecipientState::Held,
+                State::Delivered => RecipientState::Delivered,
+                State::Parcel => RecipientState::Parcel,
+                State::Failed => RecipientState::Failed,
+            };
+            Ok(RecipientView {
+                address: recipient.address.clone(),
+                route: record.route,
+                state,
+                attempts: record.attempts,
+                history: record.history,
+            })
+        });
+        Ok(ItemView {
+            id,
+            kind: item.kind,
+            sender: item.sender,
+            created: item.created,
+            expires: item.created + self.shared.options.lifetime,
+            size: item.size,
+            recipients: recipients.collect::<Result<_, QueueError>>()?,
+            from: item.envelope.from,
+        })
+    }
+
+    /// Makes every waiting recipient of an item due now. What is on the way at this moment stays so.
     ///
     /// # Errors
     /// [`QueueError::NotFound`].
-    pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
-        let _ = id;
-        unimplemented!()
+    pub fn retry(&self, id: QueueId) -> Result<(), QueueError> {
+        let known = self.shared.schedule().hurry(id, self.shared.now_ms());
+        self.shared.wake();
+        if known { Ok(()) } else { Err(QueueError::NotFound(id)) }
     }
 
-    /// Removes an item without telling anybody.
+    /// Removes an item without telling anybody. What is on the way at this moment may still arrive.
     ///
     /// # Errors
     /// [`QueueError::NotFound`], or when the store cannot write.
     pub async fn drop_item(&self, id: QueueId) -> Result<Committed, QueueError> {
-        let _ = id;
-        unimplemented!()
+        let shared = self.shared.clone();
+        run_to_end(async move {
+            let lock = shared.schedule().lock_of(id).ok_or(QueueError::NotFound(id))?;
+            let _in_turn = lock.lock().await;
+            let recipients = shared.schedule().recipients(id).ok_or(QueueError::NotFound(id))?;
+            let mut batch = Batch::new();
+            records::delete_item(&mut batch, id, recipients);
+            let committed = shared.store.commit(batch).await?;
+            shared.schedule().remove(id);
+            shared.wake();
+            Ok(committed)
+        })
+        .await
     }
 
-    /// Numbers for metrics.
+    /// Numbers for metrics. Walks the schedule: call it a few times a minute at most.
     pub fn stats(&self) -> QueueStats {
-        unimplemented!()
+        let now = self.shared.now();
+        let counts = self.shared.schedule().counts(unix_ms::of(now));
+        QueueStats {
+            items: counts.items,
+            recipients: counts.recipients,
+            due: counts.due,
+            leased: counts.leased,
+            held: counts.held,
+            oldest_age: counts
+                .oldest
+                .map(|created| now.duration_since(unix_ms::time(created)).unwrap_or_default()),
+        }
     }
 
     /// Messages in the queue.
@@ -154,4 +425,23 @@ impl Queue {
     pub fn oldest_age(&self) -> Option<Duration> {
         self.stats().oldest_age
     }
+}
+
+impl Lease {
+    pub(crate) fn new(shared: Arc<Shared>, id: QueueId, group: usize) -> Self {
+        Self { shared: Some(shared), id, group, wait: GIVEN_BACK }
+    }
+}
+
+/// Runs `task` to its end even if the caller stops waiting for it.
+pub(crate) async fn run_to_end<T: Send + 'static>(
+    task: impl Future<Output = Result<T, QueueError>> + Send + 'static,
+) -> Result<T, QueueError> {
+    tokio::spawn(task).await.unwrap_or(Err(QueueError::ShuttingDown))
+}
+
+async fn spawn_blocking<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, QueueError> + Send + 'static,
+) -> Result<T, QueueError> {
+    tokio::task::spawn_blocking(task).await.unwrap_or(Err(QueueError::ShuttingDown))
 }

@@ -1,9 +1,10 @@
 //! Work: what the courier is handed, and what it hands back.
 
+use crate::queue::Shared;
 use crate::{Evidence, Kind, NewItem};
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use wardpost_mail::{AccountId, Domain, Envelope, QueueId, Recipient, Reply};
 use wardpost_policy::Route;
 use wardpost_store::Batch;
@@ -31,8 +32,40 @@ pub struct Work {
     /// Those to be tried now.
     pub recipients: Vec<WorkRecipient>,
     /// The item's lifetime is over: this attempt is the last. What still fails for now is to be
-    /// recorded as [`Outcome::Failed`] and reported (RFC 3463 4.4.7).
+    /// recorded as [`Outcome::Failed`] and reported (RFC 3463 §3.5, 4.4.7).
     pub expired: bool,
+    pub(crate) lease: Lease,
+}
+
+/// Gives the lease back when dropped, unless it was recorded.
+pub(crate) struct Lease {
+    /// `None` once recorded.
+    pub(crate) shared: Option<Arc<Shared>>,
+    pub(crate) id: QueueId,
+    pub(crate) group: usize,
+    /// How long the recipients wait after it was given back.
+    pub(crate) wait: Duration,
+}
+
+impl Lease {
+    /// The outcome is recorded; there is nothing to give back.
+    pub(crate) fn done(mut self) {
+        self.shared = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.give_back(self.id, self.group, self.wait);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lease({}, {})", self.id, self.group)
+    }
 }
 
 /// One recipient of a [`Work`].
@@ -112,8 +145,8 @@ impl Record {
     /// Adds writes of another kind (a parcel's records) to the same commit. If one of their
     /// preconditions fails nothing is written and [`crate::Queue::record`] says so.
     pub fn also(&mut self, batch: Batch) -> &mut Self {
-        let _ = batch;
-        unimplemented!()
+        self.batch = batch;
+        self
     }
 }
 

@@ -1,0 +1,170 @@
+//! Writing down what came of an attempt.
+//!
+//! One commit holds the recipients' new states, the follow-ups and whatever the caller adds. If it
+//! ends the item's last recipient it removes the item instead. Records of one item are written one
+//! after the other, so *last* is always judged on what is on disk.
+
+use crate::item::unix_ms;
+use crate::queue::{Shared, run_to_end, standing};
+use crate::records::{self, RecipientRecord, State};
+use crate::schedule::Standing;
+use crate::{NewItem, Outcome, Queue, QueueError, Record, Work, retry};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+use wardpost_mail::QueueId;
+use wardpost_store::{Batch, Column, CommitError, Committed};
+
+/// The least time between two attempts.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+/// Waits between commits that meet a full disk; the last one repeats.
+const DISK_FULL_WAITS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
+
+impl Queue {
+    /// Writes down what came of `work`, with all it brings about, in one commit, and removes the item
+    /// if its last recipient has ended.
+    ///
+    /// While the disk is full this waits and tries again, holding the lease: what was delivered but
+    /// not recorded would be delivered twice.
+    ///
+    /// # Errors
+    /// When the store cannot write, a precondition of a batch given with [`Record::also`] fails, a
+    /// follow-up is not fit for the queue, or the item was dropped meanwhile. Nothing is written then,
+    /// follow-ups included; unless dropped, the recipients are due again after a minute.
+    pub async fn record(&self, work: Work, record: Record) -> Result<Committed, QueueError> {
+        let shared = self.shared.clone();
+        run_to_end(async move { shared.record(work, record).await }).await
+    }
+}
+
+/// What a record changes, ready to be committed.
+struct Change {
+    batch: Batch,
+    standings: Vec<(u32, Standing)>,
+    removes_item: bool,
+    follow_ups: Vec<(QueueId, NewItem)>,
+    now: SystemTime,
+}
+
+impl Shared {
+    async fn record(&self, work: Work, record: Record) -> Result<Committed, QueueError> {
+        record.follow_ups.iter().try_for_each(records::check)?;
+        let lock = self.schedule().lock_of(work.id).ok_or(QueueError::NotFound(work.id))?;
+        let _in_turn = lock.lock().await;
+        let change = self.change(&work, record).await?;
+        let committed = self.commit(change.batch).await?;
+        for (id, item) in &change.follow_ups {
+            self.schedule_new(*id, item, change.now);
+        }
+        if change.removes_item {
+            self.schedule().remove(work.id);
+        } else {
+            let otherwise = unix_ms::of(change.now + work.lease.wait);
+            let standings = &change.standings;
+            self.schedule().give_back(work.id, work.lease.group, standings, otherwise);
+        }
+        work.lease.done();
+        self.wake();
+        Ok(committed)
+    }
+
+    /// Works out the new states and puts them, and all else, into one batch.
+    async fn change(&self, work: &Work, record: Record) -> Result<Change, QueueError> {
+        let now = self.now();
+        let mut outcomes: BTreeMap<usize, Outcome> = record.outcomes.into_iter().collect();
+        let mut changed = Vec::new();
+        for recipient in &work.recipients {
+            let Some(outcome) = outcomes.remove(&recipient.index) else { continue };
+            let index = u32::try_from(recipient.index).map_err(|_| QueueError::Damaged)?;
+            let mut state = self.recipient(work.id, index)?;
+            self.apply(&mut state, outcome, work.created, now);
+            changed.push((index, state));
+        }
+        let ended = changed.iter().filter(|(_, record)| record.state.has_ended()).count();
+        let (open, recipients) = {
+            let schedule = self.schedule();
+            let open = schedule.open_recipients(work.id).ok_or(QueueError::NotFound(work.id))?;
+            (open, schedule.recipients(work.id).unwrap_or_default())
+        };
+        let removes_item = ended == open;
+        let mut batch = record.batch;
+        if removes_item {
+            records::delete_item(&mut batch, work.id, recipients);
+        } else {
+            for (index, record) in &changed {
+                let key = records::recipient_key(work.id, *index);
+                batch.put(Column::Queue, key, records::encode(record)?);
+            }
+        }
+        let standings = changed.iter().map(|(index, record)| (*index, standing(record.state)));
+        let standings = standings.collect();
+        let follow_ups = self.put_follow_ups(&mut batch, record.follow_ups, now).await?;
+        Ok(Change { batch, standings, removes_item, follow_ups, now })
+    }
+
+    async fn put_follow_ups(
+        &self,
+        batch: &mut Batch,
+        items: Vec<NewItem>,
+        now: SystemTime,
+    ) -> Result<Vec<(QueueId, NewItem)>, QueueError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.ids.lock().await.take(&self.store, items.len() as u64).await?;
+        let numbered: Vec<_> = (first.0..).map(QueueId).zip(items).collect();
+        for (id, item) in &numbered {
+            records::put_item(batch, *id, item, now)?;
+        }
+        Ok(numbered)
+    }
+
+    /// What an outcome makes of a recipient.
+    fn apply(
+        &self,
+        record: &mut RecipientRecord,
+        outcome: Outcome,
+        created: SystemTime,
+        now: SystemTime,
+    ) {
+        match outcome {
+            Outcome::Delivered { evidence } => record.attempted(evidence, State::Delivered),
+            Outcome::ToParcel { evidence } => record.attempted(evidence, State::Parcel),
+            Outcome::Failed { mut evidence, reply } => {
+                evidence.reply = Some(reply);
+                record.attempted(evidence, State::Failed);
+            }
+            Outcome::Deferred { evidence, until, delay_reported } => {
+                let wanted = until.unwrap_or_else(|| {
+                    now + retry::delay(record.attempts.saturating_add(1), rand::random())
+                });
+                let expiry = created + self.options.lifetime;
+                // The last attempt is made when the lifetime ends, not up to an hour later.
+                let capped = if expiry > now { wanted.min(expiry) } else { wanted };
+                let due = unix_ms::of(capped.max(now + LEAST_WAIT));
+                record.delay_reported |= delay_reported;
+                record.attempted(evidence, State::Waiting(due));
+            }
+        }
+    }
+
+    /// Commits, waiting for room when the disk is full.
+    async fn commit(&self, mut batch: Batch) -> Result<Committed, QueueError> {
+        let mut waits = DISK_FULL_WAITS.iter();
+        let mut wait = Duration::ZERO;
+        loop {
+            match self.store.commit(std::mem::take(&mut batch)).await {
+                Err(CommitError::DiskFull) => {
+                    tracing::warn!("the disk is full: an attempt's outcome waits to be recorded");
+                    wait = waits.next().copied().unwrap_or(wait);
+                    tokio::time::sleep(wait).await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
