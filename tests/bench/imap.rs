@@ -40,7 +40,10 @@ pub(crate) fn measure(peer: &Peer, count: usize) -> Result<Vec<Line>> {
     lines.push(more("bodies read a second", bodies as f64 / time * 1000.0));
     lines.push(more("APPEND a second", appends(peer, 200)?));
     let flags = format!("STORE 1:{bodies} +FLAGS.SILENT (\\Flagged)");
-    lines.push(more("flags stored a second", bodies as f64 / millis(|| imap.must(&flags))?.0 * 1000.0));
+    lines.push(more(
+        "flags stored a second",
+        bodies as f64 / millis(|| imap.must(&flags))?.0 * 1000.0,
+    ));
     lines.push(less("IDLE wake-up after a delivery, median ms", wake_up(peer)?));
     lines.push(less("memory with 500 idle clients, MiB", idlers(peer)?));
     Ok(lines)
@@ -70,7 +73,8 @@ fn fill(peer: &Peer, count: usize) -> Result<()> {
 fn appends(peer: &Peer, count: usize) -> Result<f64> {
     let text = body(4 << 10);
     let mut imap = peer.imap()?;
-    let (time, ()) = millis(|| (0..count).try_for_each(|_| imap.append("INBOX", &text).map(|_| ())))?;
+    let (time, ()) =
+        millis(|| (0..count).try_for_each(|_| imap.append("INBOX", &text).map(|_| ())))?;
     Ok(count as f64 / time * 1000.0)
 }
 

@@ -46,7 +46,13 @@ fn smtp_table(quick: bool) -> Result<()> {
     println!("Durable deliveries over STARTTLS, counted when visible in the mailbox");
     println!(
         "{:>8} {:>8}  {:>22}  {:>7}  {:>16}  {:>19}  {:>19}",
-        "size", "clients", "messages/s (peer)", "ratio", "CPU ms (peer)", "p50 ms (peer)", "p99 ms (peer)"
+        "size",
+        "clients",
+        "messages/s (peer)",
+        "ratio",
+        "CPU ms (peer)",
+        "p50 ms (peer)",
+        "p99 ms (peer)"
     );
     let (ours, theirs) = on_both(|peer| smtp::measure(peer, quick))?;
     for (ours, theirs) in ours.iter().zip(&theirs) {
@@ -75,11 +81,8 @@ fn imap_table(quick: bool) -> Result<()> {
     println!("{:<44} {:>14} {:>14} {:>9}", "", "Wardpost", "peer", "better by");
     let (ours, theirs) = on_both(|peer| imap::measure(peer, count))?;
     for (ours, theirs) in ours.iter().zip(&theirs) {
-        let ratio = if ours.more_is_better {
-            ours.value / theirs.value
-        } else {
-            theirs.value / ours.value
-        };
+        let ratio =
+            if ours.more_is_better { ours.value / theirs.value } else { theirs.value / ours.value };
         println!("{:<44} {:>14.1} {:>14.1} {:>8.1}×", ours.what, ours.value, theirs.value, ratio);
     }
     println!();

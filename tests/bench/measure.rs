@@ -39,7 +39,12 @@ fn machine_busy() -> f64 {
 fn own_busy() -> f64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = text.rsplit(')').next().unwrap_or_default();
-    after_name.split_whitespace().skip(11).take(2).filter_map(|w| w.parse::<f64>().ok()).sum::<f64>()
+    after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|w| w.parse::<f64>().ok())
+        .sum::<f64>()
         / TICKS
 }
 

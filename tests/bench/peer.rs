@@ -5,8 +5,8 @@ use std::time::Duration;
 use wardpost_tests::destinations::{Place, Tls};
 use wardpost_tests::dovecot::Dovecot;
 use wardpost_tests::imap::Imap;
-use wardpost_tests::practice::exists;
 use wardpost_tests::postfix::Postfix;
+use wardpost_tests::practice::exists;
 use wardpost_tests::smtp::Smtp;
 use wardpost_tests::wardpost::{HOSTNAME, PASSWORD, Wardpost};
 use wardpost_tests::{Lab, Result, wait_for};
@@ -92,9 +92,25 @@ impl Peer {
         match self.servers {
             Servers::Wardpost(_) => &["wardpost"],
             Servers::PostfixAndDovecot(..) => &[
-                "/usr/sbin/dovecot", "dovecot/", "imap-login", "imap", "lmtp", "auth", "/usr/lib/postfix",
-                "smtpd", "qmgr", "cleanup", "tlsmgr", "anvil", "trivial-rewrite", "pickup", "postlogd",
-                "proxymap", "stats", "config", "log",
+                "/usr/sbin/dovecot",
+                "dovecot/",
+                "imap-login",
+                "imap",
+                "lmtp",
+                "auth",
+                "/usr/lib/postfix",
+                "smtpd",
+                "qmgr",
+                "cleanup",
+                "tlsmgr",
+                "anvil",
+                "trivial-rewrite",
+                "pickup",
+                "postlogd",
+                "proxymap",
+                "stats",
+                "config",
+                "log",
             ],
         }
     }

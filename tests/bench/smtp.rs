@@ -43,10 +43,12 @@ fn one(peer: &Peer, size: usize, clients: usize, count: usize, expected: usize) 
     let mut latencies = thread::scope(|scope| -> Result<Vec<f64>> {
         let workers: Vec<_> = sessions
             .into_iter()
-            .map(|mut smtp| scope.spawn({
-                let text = &text;
-                move || send_all(&mut smtp, text, count / clients)
-            }))
+            .map(|mut smtp| {
+                scope.spawn({
+                    let text = &text;
+                    move || send_all(&mut smtp, text, count / clients)
+                })
+            })
             .collect();
         let mut all = Vec::with_capacity(count);
         for worker in workers {
@@ -87,7 +89,9 @@ pub(crate) fn body(size: usize) -> String {
          Message-ID: <load@hospital.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
     );
     while text.len() < size {
-        text.push_str("The quick brown fox jumps over the lazy dog and writes seventy odd letters.\r\n");
+        text.push_str(
+            "The quick brown fox jumps over the lazy dog and writes seventy odd letters.\r\n",
+        );
     }
     text
 }

@@ -150,7 +150,8 @@ fn picked_up(practice: &Practice, place: Place, server: &Postfix) -> Result<Pick
         return Err("the notice quotes the message".into());
     }
     let plain = notice.replace("=\n", "").replace("=3D", "=");
-    let link = web::link(&plain, "https://mail.clinic.test:8443/p/").ok_or("no link in the notice")?;
+    let link =
+        web::link(&plain, "https://mail.clinic.test:8443/p/").ok_or("no link in the notice")?;
     let told = practice.wait_for_mail(&practice.dana, place.domain)?;
     let code = web::code(&told).ok_or("no code in the mail to the sender")?;
     Ok(Pickup { link, code })
@@ -180,7 +181,10 @@ fn show(rows: &[Row]) {
 
 fn where_to_look(practice: &Practice, pickups: &[(&str, &Pickup)]) {
     let server = &practice.wardpost;
-    println!("\nPickup (add `{} mail.clinic.test` to /etc/hosts for a browser):", server.https().ip());
+    println!(
+        "\nPickup (add `{} mail.clinic.test` to /etc/hosts for a browser):",
+        server.https().ip()
+    );
     for (patient, pickup) in pickups {
         println!("  {patient}: {}  code {}", pickup.link, pickup.code);
     }

@@ -33,7 +33,8 @@ fn smuggling(practice: &Practice) -> Result<()> {
     for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r\r\n"] {
         let mut smtp = ready_for_data(practice)?;
         let inner = "MAIL FROM:<evil@hospital.test>\r\nRCPT TO:<dana@clinic.test>\r\nDATA\r\n";
-        let wire = format!("Subject: x\r\n\r\nbody{end}{inner}Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n");
+        let wire =
+            format!("Subject: x\r\n\r\nbody{end}{inner}Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n");
         smtp.send_raw(wire.as_bytes())?;
         let reply = smtp.reply()?;
         assert!(reply.starts_with('5'), "{end:?} was answered with {reply}");

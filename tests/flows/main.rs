@@ -1,12 +1,18 @@
 //! Whole-system flows, each named after what it shows. Every flow starts a world of its own
 //! (see `wardpost_tests`): real servers on loopback, and the program that was just built.
 
+mod crash_01_kill_nine_loses_nothing;
+mod imap_01_mbsync_sees_what_arrived;
+mod imap_02_python_works_through_a_day;
 mod in_01_cleartext_is_refused;
 mod in_02_postfix_delivers_and_imap_reads;
 mod in_03_strangers_may_not_relay_or_guess;
 mod in_04_bad_input_harms_nothing;
 mod lab_00_postfix_takes_mail_over_tls;
+mod ops_01_mistakes_get_a_clear_word;
+mod ops_04_prometheus_scrapes;
 mod out_01_verified_tls_delivers;
 mod out_02_no_tls_goes_to_pickup;
 mod pickup;
+mod pickup_01_patient_reads_and_answers;
 mod rest_01_nothing_readable_at_rest;

@@ -3,7 +3,7 @@
 
 use crate::pickup::{Letter, expect_pickup};
 use wardpost_tests::Result;
-use wardpost_tests::destinations::{Place, BILLER, LAPSED, MISNAMED, PLAINMAIL};
+use wardpost_tests::destinations::{BILLER, LAPSED, MISNAMED, PLAINMAIL, Place};
 use wardpost_tests::practice::Practice;
 
 fn goes_to_pickup(place: Place) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What the pickup flows share: a letter full of secrets, and what must come of it.
 
-use wardpost_tests::practice::{PATIENCE, Practice, message_with_attachment};
 use wardpost_tests::postfix::Postfix;
+use wardpost_tests::practice::{PATIENCE, Practice, message_with_attachment};
 use wardpost_tests::{Result, files_containing, web};
 
 /// Words that stand for a patient's secrets; none may be found where it does not belong.
@@ -38,7 +38,11 @@ pub(crate) struct Pickup {
 }
 
 /// The server got the notice and nothing else; Dana got the code.
-pub(crate) fn expect_pickup(practice: &Practice, server: &Postfix, letter: &Letter) -> Result<Pickup> {
+pub(crate) fn expect_pickup(
+    practice: &Practice,
+    server: &Postfix,
+    letter: &Letter,
+) -> Result<Pickup> {
     let notice = server
         .wait_for_message("https://mail.clinic.test", PATIENCE)
         .map_err(|e| format!("{e}\n{}", practice.wardpost.log()))?;
@@ -49,7 +53,8 @@ pub(crate) fn expect_pickup(practice: &Practice, server: &Postfix, letter: &Lett
         let leaks = files_containing(server.folder(), secret)?;
         assert!(leaks.is_empty(), "{secret} was found in {leaks:?}");
     }
-    let link = web::link(&plain, "https://mail.clinic.test:8443/p/").ok_or("no link in the notice")?;
+    let link =
+        web::link(&plain, "https://mail.clinic.test:8443/p/").ok_or("no link in the notice")?;
 
     let told = practice.wait_for_mail(&practice.dana, &letter.patient)?;
     let code = web::code(&told).ok_or("no code in the mail to the sender")?;

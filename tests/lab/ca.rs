@@ -95,7 +95,8 @@ impl Ca {
 }
 
 fn leaf(names: &[&str]) -> Result<CertificateParams> {
-    let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())?;
+    let mut params =
+        CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())?;
     params.distinguished_name = named(names[0]);
     Ok(params)
 }

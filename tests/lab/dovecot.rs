@@ -36,7 +36,8 @@ impl Dovecot {
         }
         chown(folder.join("mail"), Some(NOBODY), Some(NOBODY))?;
         let imaps = SocketAddr::from((lab.host(host), 9930));
-        let lines: String = users.iter().map(|user| format!("{user}:{{PLAIN}}{PASSWORD}\n")).collect();
+        let lines: String =
+            users.iter().map(|user| format!("{user}:{{PLAIN}}{PASSWORD}\n")).collect();
         fs::write(folder.join("users"), lines)?;
         let pair = lab.ca.issue(&[hostname])?;
         let config = folder.join("dovecot.conf");

@@ -32,7 +32,13 @@ impl Imap {
     ///
     /// # Errors
     /// When the password is refused.
-    pub fn login(address: SocketAddr, ca: &Ca, name: &str, user: &str, password: &str) -> Result<Self> {
+    pub fn login(
+        address: SocketAddr,
+        ca: &Ca,
+        name: &str,
+        user: &str,
+        password: &str,
+    ) -> Result<Self> {
         let mut this = Self::connect(address, ca, name)?;
         this.must(&format!("LOGIN \"{user}\" \"{password}\""))?;
         Ok(this)

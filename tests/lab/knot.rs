@@ -52,7 +52,9 @@ impl Knot {
             }
             TcpStream::connect(address).ok()
         })
-        .map_err(|e| format!("{e}\n{}", fs::read_to_string(folder.join("log")).unwrap_or_default()))?;
+        .map_err(|e| {
+            format!("{e}\n{}", fs::read_to_string(folder.join("log")).unwrap_or_default())
+        })?;
         Ok(Self { _process: process, address })
     }
 }

@@ -113,8 +113,12 @@ impl Wardpost {
             return Ok(said);
         }
         let complained = String::from_utf8_lossy(&output.stderr);
-        Err(format!("wardpost {} ended with {}:\n{said}{complained}", words.join(" "), output.status)
-            .into())
+        Err(format!(
+            "wardpost {} ended with {}:\n{said}{complained}",
+            words.join(" "),
+            output.status
+        )
+        .into())
     }
 
     /// Runs the command line and gives everything, whatever its exit code.

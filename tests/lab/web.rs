@@ -70,7 +70,12 @@ impl Browser {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn post_files(&self, url: &str, fields: &[(&str, &str)], files: &[(&str, &Path)]) -> Result<Page> {
+    pub fn post_files(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &Path)],
+    ) -> Result<Page> {
         let mut words = vec!["--location".to_owned()];
         for (name, value) in fields {
             words.extend(["--form-string".to_owned(), format!("{name}={value}")]);
@@ -94,11 +99,7 @@ impl Browser {
             .arg(url))?;
         let (body, trailer) = said.rsplit_once(MARK).ok_or("curl said nothing")?;
         let (status, url) = trailer.split_once(' ').ok_or("curl gave no status")?;
-        Ok(Page {
-            status: status.parse()?,
-            url: url.to_owned(),
-            body: body.to_owned(),
-        })
+        Ok(Page { status: status.parse()?, url: url.to_owned(), body: body.to_owned() })
     }
 }
 
@@ -144,4 +145,15 @@ pub fn hidden_fields(html: &str) -> Vec<(String, String)> {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let value = tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
     Some(value.replace("&amp;", "&").replace("&#38;", "&"))
+}
+
+/// The attribute `name` of the first tag at or around `mark`: of the tag that contains it, or whose text it
+/// is.
+pub fn attribute_after(html: &str, mark: &str, name: &str) -> Option<String> {
+    let at = html.find(mark)?;
+    let needle = format!("{name}=\"");
+    let before = html[..at].rfind("<a ").map(|start| &html[start..]);
+    let from = if mark.is_empty() { html } else { before? };
+    let value = from.split(&needle).nth(1)?.split('"').next()?;
+    Some(value.replace("&amp;", "&"))
 }

@@ -40,10 +40,8 @@ fn is_installed(name: &str) -> bool {
 
 fn preseed(text: &str) -> Outcome {
     let failure = |e: std::io::Error| Failure::new(format!("debconf-set-selections: {e}"));
-    let mut child = as_root(&["debconf-set-selections"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(failure)?;
+    let mut child =
+        as_root(&["debconf-set-selections"]).stdin(Stdio::piped()).spawn().map_err(failure)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(text.as_bytes()).map_err(failure)?;
     }

@@ -124,7 +124,9 @@ fn check_links(root: &Path, complaints: &mut Vec<String>) -> Outcome {
 }
 
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
         .filter(|target| !target.contains(char::is_whitespace) && !target.starts_with("mailto:"))
 }
 
