@@ -54,7 +54,6 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
-
     /// Takes exactly `n` octets.
     pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8], Fault> {
         let (head, rest) = self.rest.split_at_checked(n).ok_or(Fault::Expected("more"))?;
@@ -188,16 +187,14 @@ impl<'a> Cursor<'a> {
         if octets.contains(&0) { Err(Fault::Expected("a literal without NUL")) } else { Ok(octets) }
     }
 
-    /// Between `least` and `most` digits.
+    /// Between `least` and `most` digits, of which at most nine.
     pub(crate) fn digits(&mut self, least: usize, most: usize) -> Result<u32, Fault> {
-        const FAULT: Fault = Fault::Expected("digits");
-        let text = self.take_while(|b| b.is_ascii_digit());
-        if !(least..=most).contains(&text.len()) {
-            return Err(FAULT);
+        let run = self.rest.iter().take(most.min(9)).take_while(|b| b.is_ascii_digit()).count();
+        if run < least {
+            return Err(Fault::Expected("digits"));
         }
-        text.iter()
-            .try_fold(0_u32, |n, d| n.checked_mul(10)?.checked_add(u32::from(d - b'0')))
-            .ok_or(FAULT)
+        let text = self.take(run)?;
+        Ok(text.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')))
     }
 
     /// `number64 = 1*DIGIT`, below 2^63.

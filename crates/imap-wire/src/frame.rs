@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(transcript(b"a APPEND INBOX {8589934592+}\r\n", &[]), "LiteralTooBig");
         assert_eq!(transcript(&[b'x'; 300], &[]), "LineTooLong");
         // Literals that fit one by one and not together.
-        let many = "a {90+}\r\n".to_owned() + &"x".repeat(90) + " {90+}\r\n";
+        let many = "a {98+}\r\n".to_owned() + &"x".repeat(98) + " {98+}\r\n";
         assert_eq!(transcript((many.clone() + &many).as_bytes(), &[]), "LiteralTooBig");
     }
 

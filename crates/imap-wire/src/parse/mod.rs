@@ -5,6 +5,8 @@
 mod fetch;
 mod list;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use crate::command::{
     AppendHead, Capability, Command, ResyncState, SelectOptions, StatusItem, StoreMode,
