@@ -1,1 +1,33 @@
-//! Not written yet.
+//! The control interface of the daemon: what the command line asks for, over a Unix socket.
+//!
+//! A request is one line of JSON, an answer is one line of JSON; a connection carries any number of
+//! them in turn. Both are closed, typed enums ([`Request`], [`Answer`]), so that the command line,
+//! and whoever else talks to the socket, cannot ask for what the daemon does not know.
+//!
+//! The socket lies in the data directory with mode 0600, and besides the kernel asks each peer who it
+//! is: only root and the daemon's own user are listened to. Passwords cross it as text, because there
+//! is nobody in between; on both ends they are [`wardpost_mail::Secret`], in a buffer that is wiped,
+//! and in no log line. No log line names an address either: accounts are told by their number.
+
+mod client;
+mod error;
+mod frame;
+mod operations;
+mod request;
+mod secret_text;
+mod server;
+mod views;
+
+pub use client::{Client, ClientError};
+pub use error::{Failure, FailureKind, ServeError};
+pub use operations::{Admin, Host, Parts, RouteExplainer};
+pub use request::{
+    AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
+    Request,
+};
+pub use server::serve;
+pub use views::{
+    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
+    DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
+    QueueRecipientView, RouteView, StatusView, time_text,
+};

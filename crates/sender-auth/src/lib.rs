@@ -6,18 +6,16 @@
 //! the inbound policy judges by, next to the `Authentication-Results` text (RFC 8601) that tells the
 //! reader's mail program the same thing. Nothing is decided here.
 
-mod resolver;
 mod results;
 
-pub use resolver::ResolverError;
-
+use hickory_resolver::TokioResolver;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{
     AuthenticatedMessage, AuthenticationResults, DkimOutput, DmarcOutput, IprevOutput,
     MessageAuthenticator, SpfOutput,
 };
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 use wardpost_mail::{Domain, ReversePath};
 use wardpost_policy::InboundFacts;
@@ -28,13 +26,11 @@ const MAX_SIGNATURES: usize = 10;
 /// From this size on, hashing a message is moved off the asynchronous threads.
 const LARGE: usize = 256 << 10;
 
-/// Where and how patiently to ask.
+/// Who we are and how patient.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Our host name: the `authserv-id` of the results.
     pub hostname: Domain,
-    /// DNS servers to ask; empty means those of the system.
-    pub servers: Vec<SocketAddr>,
     /// When everything must be answered; what is not counts as a temporary error.
     pub time_limit: Duration,
 }
@@ -62,7 +58,7 @@ pub struct Facts {
     pub authentication_results: String,
 }
 
-/// Checks senders. One for the whole server: its resolver caches.
+/// Checks senders. One for the whole server.
 pub struct SenderAuth {
     authenticator: MessageAuthenticator,
     settings: Settings,
@@ -78,13 +74,9 @@ struct Outputs<'m> {
 }
 
 impl SenderAuth {
-    /// Sets up the checks.
-    ///
-    /// # Errors
-    /// When no servers are given and the system's resolver configuration cannot be read.
-    pub fn new(settings: Settings) -> Result<Self, ResolverError> {
-        let resolver = resolver::build(&settings.servers)?;
-        Ok(Self { authenticator: MessageAuthenticator(resolver), settings })
+    /// Sets up the checks on a resolver whose connections and cache are shared.
+    pub fn new(resolver: TokioResolver, settings: Settings) -> Self {
+        Self { authenticator: MessageAuthenticator(resolver), settings }
     }
 
     /// Checks a message's sender. Never fails and never takes longer than the time limit by much: what

@@ -8,6 +8,7 @@ use mail_auth::common::crypto::Ed25519Key;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::DkimSigner;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use wardpost_mail::Address;
 use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, IprevResult, SpfResult};
@@ -53,7 +54,8 @@ async fn dns(zone: Zone) -> SocketAddr {
 
 async fn checker(zone: Zone, time_limit: Duration) -> SenderAuth {
     let hostname = Domain::parse("mail.clinic.test").unwrap();
-    SenderAuth::new(Settings { hostname, servers: vec![dns(zone).await], time_limit }).unwrap()
+    let resolver = wardpost_dns::HickoryResolver::new(&[dns(zone).await]).unwrap();
+    SenderAuth::new(resolver.hickory(), Settings { hostname, time_limit })
 }
 
 fn sender(text: &str) -> ReversePath {

@@ -1,0 +1,88 @@
+//! Accounts and app passwords.
+
+use super::Admin;
+use crate::error::Failure;
+use crate::request::{AccountRequest, AppPasswordRequest};
+use crate::views::{AccountView, Answer, AppPasswordView, MadeSecret};
+use wardpost_directory::{Account, NewAccount};
+
+impl Admin {
+    pub(super) async fn account(&self, request: AccountRequest) -> Result<Answer, Failure> {
+        match request {
+            AccountRequest::Add { address, name, password } => {
+                self.add_account(NewAccount { address, name, password }).await
+            }
+            AccountRequest::List => {
+                let accounts = self.parts.directory.accounts();
+                Ok(Answer::Accounts(accounts.iter().map(|one| self.account_view(one)).collect()))
+            }
+            AccountRequest::Show { account } => {
+                let account = self.find(&account)?;
+                Ok(Answer::Account(self.account_view(&account)))
+            }
+            AccountRequest::Remove { account } => self.remove_account(&account).await,
+            AccountRequest::Passwd { account, current, new } => {
+                let id = self.find(&account)?.id;
+                self.parts.directory.change_password_with(id, &current, &new).await?;
+                tracing::info!(account = %id, "password changed");
+                Ok(Answer::Done)
+            }
+            AccountRequest::Recover { account, kit, new } => {
+                let id = self.find(&account)?.id;
+                self.parts.directory.reset_with_recovery(id, &kit, &new).await?;
+                tracing::warn!(account = %id, "password set with the recovery kit");
+                Ok(Answer::Done)
+            }
+            AccountRequest::AppPassword(request) => self.app_password(request).await,
+        }
+    }
+
+    async fn add_account(&self, new: NewAccount) -> Result<Answer, Failure> {
+        self.initialise().await?;
+        let id = self.parts.directory.add_account(new).await?;
+        tracing::info!(account = %id, "account added");
+        let account = self.parts.directory.account(id);
+        let account = account.ok_or_else(|| Failure::failed("the account vanished again"))?;
+        Ok(Answer::Account(self.account_view(&account)))
+    }
+
+    async fn remove_account(&self, name: &str) -> Result<Answer, Failure> {
+        let id = self.find(name)?.id;
+        self.parts.directory.remove_account(id).await?;
+        // From here on nothing opens the mail any more; deleting it frees the room it takes.
+        self.parts.mailboxes.purge(id).await?;
+        tracing::info!(account = %id, "account removed");
+        Ok(Answer::Done)
+    }
+
+    async fn app_password(&self, request: AppPasswordRequest) -> Result<Answer, Failure> {
+        let directory = &self.parts.directory;
+        match request {
+            AppPasswordRequest::Add { account, label, password } => {
+                let id = self.find(&account)?.id;
+                let unlocked = directory.unlock(id, &password).await?;
+                let secret = directory.add_app_password(id, &unlocked, &label).await?;
+                tracing::info!(account = %id, "app password added");
+                Ok(Answer::AppPassword(MadeSecret { secret }))
+            }
+            AppPasswordRequest::List { account } => {
+                let id = self.find(&account)?.id;
+                let slots = directory.app_passwords(id);
+                Ok(Answer::AppPasswords(slots.into_iter().map(AppPasswordView::from).collect()))
+            }
+            AppPasswordRequest::Remove { account, slot } => {
+                let id = self.find(&account)?.id;
+                directory.remove_app_password(id, slot).await?;
+                tracing::info!(account = %id, slot, "app password revoked");
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    fn account_view(&self, account: &Account) -> AccountView {
+        let aliases = self.parts.directory.aliases().into_iter();
+        let reaching = aliases.filter(|alias| alias.targets.contains(&account.id));
+        let app_passwords = self.parts.directory.app_passwords(account.id);
+        AccountView::new(account, reaching.map(|alias| alias.address).collect(), app_passwords.len())
+    }
+}

@@ -1,0 +1,124 @@
+//! What is done for a request: one file for each noun.
+
+mod account;
+mod alias;
+mod domain;
+mod parcel;
+mod queue;
+mod route;
+mod status;
+
+use crate::error::Failure;
+use crate::request::Request;
+use crate::views::{Answer, CertificateView, ListenerView, RouteView};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use wardpost_directory::{Account, Directory};
+use wardpost_mail::{Address, Domain, Secret};
+use wardpost_mailbox::Mailboxes;
+use wardpost_parcel::Parcels;
+use wardpost_queue::Queue;
+
+/// What only the program knows and can do.
+pub trait Host: Send + Sync {
+    /// The program's version.
+    fn version(&self) -> &'static str;
+    /// Our mail host name.
+    fn hostname(&self) -> &Domain;
+    /// When the daemon started.
+    fn started(&self) -> SystemTime;
+    /// Where it listens.
+    fn listeners(&self) -> Vec<ListenerView>;
+    /// Its certificate.
+    fn certificate(&self) -> CertificateView;
+    /// Domains, and so signing keys, have changed.
+    ///
+    /// # Errors
+    /// When the new keys cannot be used, in words.
+    fn domains_changed(&self) -> Result<(), String>;
+}
+
+/// Finds out how a message would go. Talks to other mail servers, but sends nothing.
+#[async_trait]
+pub trait RouteExplainer: Send + Sync {
+    /// How a message from one to the other would go, and why.
+    async fn explain(&self, from: &Address, to: &Address) -> RouteView;
+}
+
+/// Everything requests are about.
+pub struct Parts {
+    /// Accounts, aliases and domains.
+    pub directory: Directory,
+    /// Their mail.
+    pub mailboxes: Mailboxes,
+    /// What waits to go out.
+    pub queue: Queue,
+    /// What waits to be picked up.
+    pub parcels: Parcels,
+    /// The program.
+    pub host: Arc<dyn Host>,
+    /// The judge of routes.
+    pub routes: Arc<dyn RouteExplainer>,
+}
+
+/// Carries out requests.
+pub struct Admin {
+    parts: Parts,
+    /// The recovery kit's secret between its making and its being handed out.
+    kit: Mutex<Option<Secret<String>>>,
+}
+
+impl Admin {
+    /// Takes everything requests are about.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, kit: Mutex::new(None) }
+    }
+
+    /// Carries out a request.
+    ///
+    /// # Errors
+    /// When it cannot be carried out, with words for whoever asked.
+    pub async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Status => self.status(),
+            Request::Setup => self.setup().await,
+            Request::Account(request) => self.account(request).await,
+            Request::Alias(request) => self.alias(request).await,
+            Request::Domain(request) => self.domain(request).await,
+            Request::Route { from, to } => self.route(&from, &to).await,
+            Request::Queue(request) => self.queue(request).await,
+            Request::Parcel(request) => self.parcel(request).await,
+        }
+    }
+
+    /// The recovery kit's secret, if it was made and nobody has it yet.
+    pub(crate) fn take_kit(&self) -> Option<Secret<String>> {
+        self.kit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Makes the recovery certificate unless it is there.
+    async fn initialise(&self) -> Result<(), Failure> {
+        if let Some(kit) = self.parts.directory.initialise().await? {
+            tracing::info!("the practice's recovery certificate was made");
+            *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit.secret);
+        }
+        Ok(())
+    }
+
+    /// The account of an address, or of a local part in the main domain.
+    fn find(&self, name: &str) -> Result<Account, Failure> {
+        let address = match name.contains('@') {
+            true => Address::parse(name),
+            false => {
+                let domains = self.parts.directory.domains();
+                let main = domains.first().map(Domain::as_str).unwrap_or_default();
+                Address::parse(&format!("{name}@{main}"))
+            }
+        };
+        address
+            .ok()
+            .and_then(|address| self.parts.directory.account_by_address(&address))
+            .ok_or_else(|| Failure::not_found("there is no such account"))
+    }
+}

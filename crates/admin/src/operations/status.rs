@@ -1,0 +1,34 @@
+//! How the daemon is, and its first-run set-up.
+
+use super::Admin;
+use crate::error::Failure;
+use crate::views::{Answer, StatusView, time_text};
+
+impl Admin {
+    pub(super) fn status(&self) -> Result<Answer, Failure> {
+        let parts = &self.parts;
+        let directory = parts.directory.stats();
+        let queue = parts.queue.stats();
+        let parcels = parts.parcels.stats()?;
+        Ok(Answer::Status(StatusView {
+            version: parts.host.version().to_owned(),
+            hostname: parts.host.hostname().clone(),
+            started: time_text(parts.host.started()),
+            listeners: parts.host.listeners(),
+            certificate: parts.host.certificate(),
+            domains: parts.directory.domains(),
+            accounts: directory.accounts,
+            unlocked: directory.unlocked,
+            queue_messages: queue.items,
+            queue_oldest_seconds: queue.oldest_age.map(|age| age.as_secs()),
+            parcels_waiting: parcels.waiting,
+            parcels_opened: parcels.opened,
+            parcels_locked: parcels.locked,
+        }))
+    }
+
+    pub(super) async fn setup(&self) -> Result<Answer, Failure> {
+        self.initialise().await?;
+        Ok(Answer::Done)
+    }
+}

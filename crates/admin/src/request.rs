@@ -1,0 +1,214 @@
+//! What can be asked.
+
+use crate::secret_text;
+use serde::{Deserialize, Serialize};
+use wardpost_mail::{Address, Domain, QueueId, Secret};
+
+/// A request. On the wire: `{"account":{"add":{"address":"…",…}}}`.
+///
+/// Accounts are named by their address, or by its local part if it is in the main domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the daemon is.
+    Status,
+    /// Make the practice's recovery certificate, if that was not done yet.
+    Setup,
+    /// Something about accounts.
+    Account(AccountRequest),
+    /// Something about aliases.
+    Alias(AliasRequest),
+    /// Something about domains.
+    Domain(DomainRequest),
+    /// How a message would go, and why.
+    Route {
+        /// The sender.
+        from: Address,
+        /// The recipient.
+        to: Address,
+    },
+    /// Something about mail that waits to go out.
+    Queue(QueueRequest),
+    /// Something about messages that wait to be picked up.
+    Parcel(ParcelRequest),
+}
+
+/// About accounts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AccountRequest {
+    /// Make one.
+    Add {
+        /// Its address.
+        address: Address,
+        /// The name shown to people.
+        #[serde(default)]
+        name: String,
+        /// Its first password.
+        #[serde(with = "secret_text")]
+        password: Secret<String>,
+    },
+    /// All of them.
+    List,
+    /// One of them.
+    Show {
+        /// Which.
+        account: String,
+    },
+    /// Remove one, and all its mail.
+    Remove {
+        /// Which.
+        account: String,
+    },
+    /// Change a password, knowing the old one.
+    Passwd {
+        /// Whose.
+        account: String,
+        /// The password so far.
+        #[serde(with = "secret_text")]
+        current: Secret<String>,
+        /// The new one.
+        #[serde(with = "secret_text")]
+        new: Secret<String>,
+    },
+    /// Set a password with the practice's recovery kit.
+    Recover {
+        /// Whose.
+        account: String,
+        /// The secret on the kit.
+        #[serde(with = "secret_text")]
+        kit: Secret<String>,
+        /// The new password.
+        #[serde(with = "secret_text")]
+        new: Secret<String>,
+    },
+    /// Something about app passwords.
+    AppPassword(AppPasswordRequest),
+}
+
+/// About app passwords: one a device, revoked alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AppPasswordRequest {
+    /// Make one.
+    Add {
+        /// For whom.
+        account: String,
+        /// What to call it.
+        label: String,
+        /// The account's password: without it nobody, not even the administrator, makes a new key.
+        #[serde(with = "secret_text")]
+        password: Secret<String>,
+    },
+    /// All of an account.
+    List {
+        /// Whose.
+        account: String,
+    },
+    /// Revoke one.
+    Remove {
+        /// Whose.
+        account: String,
+        /// Its number in the list.
+        slot: u32,
+    },
+}
+
+/// About aliases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AliasRequest {
+    /// Point an address at accounts, instead of what it pointed at.
+    Add {
+        /// The address.
+        address: Address,
+        /// Whom it reaches.
+        targets: Vec<String>,
+    },
+    /// All of them.
+    List,
+    /// Remove one.
+    Remove {
+        /// Which.
+        address: Address,
+    },
+}
+
+/// About domains.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DomainRequest {
+    /// Serve one more.
+    Add {
+        /// Which.
+        domain: Domain,
+    },
+    /// All of them, with the DNS records to publish.
+    List,
+    /// Serve it no longer.
+    Remove {
+        /// Which.
+        domain: Domain,
+    },
+}
+
+/// About mail that waits to go out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum QueueRequest {
+    /// The oldest items after one, in order.
+    List {
+        /// Start after this one.
+        #[serde(default)]
+        after: Option<QueueId>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One item.
+    Show {
+        /// Which.
+        id: QueueId,
+    },
+    /// Try it now.
+    Retry {
+        /// Which.
+        id: QueueId,
+    },
+    /// Remove it without telling anybody.
+    Drop {
+        /// Which.
+        id: QueueId,
+    },
+}
+
+/// About messages that wait to be picked up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ParcelRequest {
+    /// All, or one sender's, newest first.
+    List {
+        /// Whose.
+        #[serde(default)]
+        sender: Option<String>,
+    },
+    /// One.
+    Show {
+        /// Which.
+        id: String,
+    },
+    /// A new code for a recipient, who lost the old one or their passphrase.
+    Code {
+        /// For whom.
+        recipient: Address,
+    },
+    /// Let a parcel that is locked after too many wrong codes be tried again.
+    Unlock {
+        /// Which.
+        id: String,
+    },
+    /// Take one back.
+    Recall {
+        /// Which.
+        id: String,
+    },
+}

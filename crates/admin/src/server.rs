@@ -1,0 +1,132 @@
+//! Serving the socket.
+
+use crate::client::Response;
+use crate::error::{Failure, FailureKind, ServeError};
+use crate::frame::{CHUNK, Lines, MAX_REQUEST, line};
+use crate::operations::Admin;
+use crate::request::Request;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use wardpost_mail::Secret;
+
+/// Peers served at once; more wait to be accepted.
+const PEERS: usize = 16;
+/// How long a peer may take to send a request or take an answer.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Makes the socket and returns the future that serves it until `stop` resolves. The socket is there
+/// when this returns, and gone when the future ends.
+///
+/// # Errors
+/// When the socket cannot be made, or another daemon answers on it. Needs a tokio runtime.
+pub fn serve(
+    path: &Path,
+    admin: Arc<Admin>,
+    stop: impl Future<Output = ()>,
+) -> Result<impl Future<Output = ()>, ServeError> {
+    let failed = |error| ServeError::Bind { path: path.to_owned(), error };
+    clear_stale(path)?;
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // The program runs with umask 077; this holds even if it does not.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let owner = std::fs::metadata(path).map_err(failed)?.uid();
+    let path = path.to_owned();
+    Ok(async move {
+        tokio::select! {
+            () = stop => {}
+            () = accept(listener, owner, admin) => {}
+        }
+        // Whoever starts next clears a socket that is left over, so this may fail.
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// Removes the socket of a daemon that is gone.
+fn clear_stale(path: &Path) -> Result<(), ServeError> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(ServeError::Running(path.to_owned()));
+    }
+    std::fs::remove_file(path).map_err(|error| ServeError::Bind { path: path.to_owned(), error })
+}
+
+async fn accept(listener: UnixListener, owner: u32, admin: Arc<Admin>) {
+    let places = Arc::new(Semaphore::new(PEERS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the control socket could not accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if !permitted(&stream, owner) {
+            tracing::warn!("somebody who may not was turned away from the control socket");
+            continue;
+        }
+        let admin = Arc::clone(&admin);
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, &admin).await {
+                tracing::debug!(%error, "a conversation on the control socket broke off");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Whether the peer is root or the daemon's own user, as the kernel says.
+fn permitted(stream: &UnixStream, owner: u32) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == owner)
+}
+
+async fn converse(mut stream: UnixStream, admin: &Admin) -> io::Result<()> {
+    let mut lines = Lines::new(MAX_REQUEST);
+    let mut chunk = Secret::new(vec![0; CHUNK]);
+    loop {
+        while let Some(text) = lines.take() {
+            let response = respond(admin, &text).await;
+            let answer = line(&response)?;
+            timed(stream.write_all(answer.expose())).await?;
+        }
+        let length = timed(stream.read(chunk.expose_mut())).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        lines.push(&chunk.expose()[..length])?;
+    }
+}
+
+async fn respond(admin: &Admin, text: &Secret<Vec<u8>>) -> Response {
+    match serde_json::from_slice::<Request>(text.expose()) {
+        Ok(request) => {
+            let result = admin.handle(request).await;
+            Response { result, recovery_kit: admin.take_kit() }
+        }
+        // serde_json's words may quote the request, and so a password.
+        Err(error) => {
+            let message = format!("not a request (column {})", error.column());
+            let failure = Failure::new(FailureKind::BadRequest, message);
+            Response { result: Err(failure), recovery_kit: None }
+        }
+    }
+}
+
+async fn timed<T>(operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(PATIENCE, operation).await {
+        Ok(result) => result,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Answers: as JSON for programs, as text for people.
+
+mod account;
+mod domain;
+mod parcel;
+mod queue;
+mod route;
+mod status;
+mod table;
+
+pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
+pub use domain::{DnsRecordView, DomainView};
+pub use parcel::{CodeView, ParcelRow};
+pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
+pub use route::{HopView, RouteView};
+pub use status::{CertificateView, ListenerView, StatusView};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::SystemTime;
+
+/// An answer. On the wire tagged by its kind; [`Answer::json`] shows what is inside.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It was done; there is nothing to say about it.
+    Done,
+    /// How the daemon is.
+    Status(StatusView),
+    /// One account.
+    Account(AccountView),
+    /// All accounts.
+    Accounts(Vec<AccountView>),
+    /// An app password, seen this once.
+    AppPassword(MadeSecret),
+    /// An account's app passwords, without the passwords.
+    AppPasswords(Vec<AppPasswordView>),
+    /// All aliases.
+    Aliases(Vec<AliasView>),
+    /// One domain.
+    Domain(DomainView),
+    /// All domains.
+    Domains(Vec<DomainView>),
+    /// How a message would go.
+    Route(RouteView),
+    /// Items of the queue.
+    Queue(Vec<QueueItemView>),
+    /// One item of the queue.
+    QueueItem(QueueItemView),
+    /// Parcels.
+    Parcels(Vec<ParcelRow>),
+    /// One parcel.
+    Parcel(ParcelRow),
+    /// A new code, seen this once.
+    Code(CodeView),
+}
+
+impl Answer {
+    /// What is inside, as JSON for programs: an object or a list.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn json(&self) -> serde_json::Result<String> {
+        match self {
+            Self::Done => Ok("{}".to_owned()),
+            Self::Status(it) => serde_json::to_string_pretty(it),
+            Self::Account(it) => serde_json::to_string_pretty(it),
+            Self::Accounts(it) => serde_json::to_string_pretty(it),
+            Self::AppPassword(it) => serde_json::to_string_pretty(it),
+            Self::AppPasswords(it) => serde_json::to_string_pretty(it),
+            Self::Aliases(it) => serde_json::to_string_pretty(it),
+            Self::Domain(it) => serde_json::to_string_pretty(it),
+            Self::Domains(it) => serde_json::to_string_pretty(it),
+            Self::Route(it) => serde_json::to_string_pretty(it),
+            Self::Queue(it) => serde_json::to_string_pretty(it),
+            Self::QueueItem(it) => serde_json::to_string_pretty(it),
+            Self::Parcels(it) => serde_json::to_string_pretty(it),
+            Self::Parcel(it) => serde_json::to_string_pretty(it),
+            Self::Code(it) => serde_json::to_string_pretty(it),
+        }
+    }
+}
+
+/// For people: several lines, the last one ended too; nothing at all where there is nothing to say.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => Ok(()),
+            Self::Status(it) => it.fmt(f),
+            Self::Account(it) => it.fmt(f),
+            Self::Accounts(it) => account::accounts(it, f),
+            Self::AppPassword(it) => it.fmt(f),
+            Self::AppPasswords(it) => account::app_passwords(it, f),
+            Self::Aliases(it) => account::aliases(it, f),
+            Self::Domain(it) => it.fmt(f),
+            Self::Domains(it) => domain::domains(it, f),
+            Self::Route(it) => it.fmt(f),
+            Self::Queue(it) => queue::items(it, f),
+            Self::QueueItem(it) => it.fmt(f),
+            Self::Parcels(it) => parcel::parcels(it, f),
+            Self::Parcel(it) => it.fmt(f),
+            Self::Code(it) => it.fmt(f),
+        }
+    }
+}
+
+/// A time as people and programs read it: RFC 3339, UTC, whole seconds.
+pub fn time_text(time: SystemTime) -> String {
+    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    unix_text(seconds)
+}
+
+/// As [`time_text`], from Unix seconds.
+pub(crate) fn unix_text(seconds: i64) -> String {
+    // Times outside the calendar's years are shown as its ends.
+    let seconds = seconds.clamp(Timestamp::MIN.as_second() + 1, Timestamp::MAX.as_second());
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// Octets for people.
+pub(crate) fn size_text(octets: u64) -> String {
+    match octets {
+        0..1024 => format!("{octets} B"),
+        1024..1_048_576 => format!("{} KiB", octets.div_ceil(1024)),
+        _ => format!("{}.{} MiB", octets >> 20, (octets & 0xf_ffff) * 10 >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests;
