@@ -161,12 +161,19 @@ pub fn field(name: &str, value: &str) -> Result<String, HeaderError> {
     Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// Stands between our fields and a mail that begins with white space: its first line would otherwise
+/// be read as the continuation of our last field, and could add results to it.
+const SEPARATOR: &str = "X-Wardpost-Note: the mail began with a folded line\r\n";
+
 /// Puts fields, each with its final CRLF, before a mail.
 pub fn prepend(fields: &[&str], raw: &[u8]) -> Vec<u8> {
     let length = fields.iter().map(|field| field.len()).sum::<usize>() + raw.len();
-    let mut out = Vec::with_capacity(length);
+    let mut out = Vec::with_capacity(length + SEPARATOR.len());
     for field in fields {
         out.extend_from_slice(field.as_bytes());
+    }
+    if matches!(raw.first(), Some(b' ' | b'\t')) {
+        out.extend_from_slice(SEPARATOR.as_bytes());
     }
     out.extend_from_slice(raw);
     out
@@ -263,24 +270,8 @@ pub fn strip<'a>(raw: &'a [u8], names: &[&str]) -> Cow<'a, [u8]> {
 pub fn remove_forged_results<'a>(raw: &'a [u8], authserv_id: &str) -> Cow<'a, [u8]> {
     without(raw, |field| {
         field.is("Authentication-Results")
-            && claimed_id(field.value).eq_ignore_ascii_case(authserv_id.as_bytes())
+            && address::first_word(field.value).eq_ignore_ascii_case(authserv_id.as_bytes())
     })
-}
-
-/// The authserv-id of an Authentication-Results value: its first word, comments passed over.
-fn claimed_id(value: &[u8]) -> Vec<u8> {
-    // As an address list without `@`, the first word is a mailbox's local part.
-    let until = memchr::memchr(b';', value).unwrap_or(value.len());
-    let head = value[..until].trim_ascii_end();
-    // A version number may follow the id (`authres-version`).
-    let head = match head.iter().rposition(u8::is_ascii_whitespace) {
-        Some(at) if at > 0 && head[at + 1..].iter().all(u8::is_ascii_digit) => &head[..at],
-        _ => head,
-    };
-    match address::parse(head).into_iter().next() {
-        Some(Item::Mailbox { local, .. }) => local,
-        _ => Vec::new(),
-    }
 }
 
 /// The mail with Date and Message-ID added where they are missing (RFC 6409 §8.1, §8.2).
@@ -305,6 +296,9 @@ pub fn ensure_date_and_message_id<'a>(raw: &'a [u8], domain: &Domain, now: i64) 
 /// [`HeaderError::LineBreak`].
 pub fn replace_subject(raw: &[u8], subject: &str) -> Result<Vec<u8>, HeaderError> {
     let new = field("Subject", subject)?;
+    if named(raw, "Subject").next().is_none() {
+        return Ok(prepend(&[&new], raw));
+    }
     let mut out = Vec::with_capacity(raw.len() + new.len());
     let mut seen = 0;
     let mut written = false;
@@ -315,9 +309,6 @@ pub fn replace_subject(raw: &[u8], subject: &str) -> Result<Vec<u8>, HeaderError
         } else if !std::mem::replace(&mut written, true) {
             out.extend_from_slice(new.as_bytes());
         }
-    }
-    if !written {
-        out.splice(0..0, new.into_bytes());
     }
     out.extend_from_slice(&raw[seen..]);
     Ok(out)
@@ -406,6 +397,14 @@ mod tests {
         }
         let foreign = prepend(&["Authentication-Results: other.test; spf=pass\r\n"], MAIL);
         assert_eq!(&*remove_forged_results(&foreign, "mail.clinic.test"), foreign);
+    }
+
+    #[test]
+    fn a_mail_cannot_continue_our_field() {
+        let ours = authentication_results("h.test", &[]);
+        let mail = prepend(&[&ours], b"\tdkim=pass header.d=bank.test\r\nFrom: a@b.test\r\n\r\n");
+        assert_eq!(get(&mail, "Authentication-Results").unwrap(), "h.test; none");
+        assert_eq!(authors(&mail).unwrap().len(), 1);
     }
 
     #[test]

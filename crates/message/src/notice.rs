@@ -6,7 +6,6 @@
 //! without HTML is least likely to be taken for bait.
 
 use crate::decode::without_controls;
-use crate::headers;
 use crate::reply::{message_ids, with_crlf};
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as Mailbox;
@@ -153,6 +152,7 @@ pub fn long_date(unix: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers;
     use crate::render::readable;
 
     fn address(text: &str) -> Address {

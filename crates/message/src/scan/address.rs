@@ -29,6 +29,22 @@ pub(crate) fn parse(value: &[u8]) -> Vec<Item<'_>> {
     parser.items
 }
 
+/// The first word of a value, comments passed over, quotes removed.
+pub(crate) fn first_word(value: &[u8]) -> Vec<u8> {
+    let mut parser = Parser { rest: value, items: Vec::new(), in_group: false };
+    loop {
+        parser.white();
+        match parser.rest.first() {
+            None | Some(b';') => return Vec::new(),
+            Some(b'(') => {
+                parser.comment();
+            }
+            Some(b'"') => return parser.quoted(),
+            Some(_) => return parser.atom().to_vec(),
+        }
+    }
+}
+
 struct Parser<'a> {
     rest: &'a [u8],
     items: Vec<Item<'a>>,
@@ -172,6 +188,11 @@ impl<'a> Parser<'a> {
                 b'@' => {
                     self.rest = &self.rest[1..];
                     let mut host = self.host();
+                    while self.white() || self.rest.first() == Some(&b'(') {
+                        if self.rest.first() == Some(&b'(') {
+                            self.comment();
+                        }
+                    }
                     // Whatever else is inside the brackets belongs to the host, so that it cannot hide.
                     host.extend(self.rest.iter().filter(|b| !b.is_ascii_whitespace()));
                     return (local, host);
