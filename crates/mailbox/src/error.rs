@@ -38,10 +38,29 @@ pub enum MailboxError {
     /// A record was written by another version or is damaged.
     #[error("a mailbox record cannot be read ({0}): was it written by a newer Wardpost?")]
     Record(&'static str),
+    /// The program is ending, or a task failed unexpectedly.
+    #[error("the operation was interrupted")]
+    Interrupted,
     /// The disk is full. (452 / NO \[OVERQUOTA\] or \[UNAVAILABLE\])
     #[error("the disk is full")]
     DiskFull,
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(String),
+}
+
+impl From<wardpost_store::StoreError> for MailboxError {
+    fn from(error: wardpost_store::StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<wardpost_store::CommitError> for MailboxError {
+    fn from(error: wardpost_store::CommitError) -> Self {
+        match error {
+            wardpost_store::CommitError::Conflict => Self::Busy,
+            wardpost_store::CommitError::DiskFull => Self::DiskFull,
+            other => Self::Store(other.to_string()),
+        }
+    }
 }

@@ -1,0 +1,217 @@
+//! Adding messages: delivery and APPEND.
+
+use std::sync::Arc;
+
+use wardpost_keys::AccountCertificate;
+use wardpost_mail::{AccountId, Uid, UidValidity};
+use wardpost_store::{Batch, Column, CommitTicket, Committed, Store};
+
+use crate::account::{AccountState, OpenAccount};
+use crate::blob::write_count;
+use crate::error::MailboxError;
+use crate::layout::{Kind, body_key, mailbox_key, message_key};
+use crate::records::{EntryRecord, SummaryRecord, WaitingRecord, encode};
+use crate::seal::Sealing;
+use crate::state::{Effect, MailboxState, Ticket};
+use crate::types::{Flags, MessageState, ModSeq};
+
+/// A message's record, in one of its two forms, its change number still open.
+pub(crate) enum Entry {
+    Waiting(WaitingRecord),
+    Folded(EntryRecord),
+}
+
+/// A message on its way into one mailbox.
+pub(crate) struct Addition {
+    pub(crate) account: Arc<AccountState>,
+    pub(crate) mailbox: Arc<MailboxState>,
+    pub(crate) entry: Entry,
+    pub(crate) summary: SummaryRecord,
+    pub(crate) flags: Flags,
+}
+
+/// What must be told to a mailbox when the store has answered.
+pub(crate) struct Pending {
+    pub(crate) account: Arc<AccountState>,
+    pub(crate) mailbox: Arc<MailboxState>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Pending {
+    /// Makes the change visible, or drops it.
+    pub(crate) fn complete(&self, committed: bool) {
+        self.mailbox.complete(self.ticket, committed);
+        if committed {
+            self.account.touch();
+        }
+    }
+}
+
+impl Addition {
+    /// Writes the records under the numbers taken, and notes what will become visible.
+    pub(crate) fn write(&mut self, batch: &mut Batch, uid: Uid, modseq: ModSeq) -> MessageState {
+        let (account, id) = (self.account.id, self.mailbox.id);
+        let (kind, bytes, size, internal_date) = match &mut self.entry {
+            Entry::Waiting(record) => {
+                record.modseq = modseq.0;
+                (Kind::Waiting, encode(record), record.size, record.internal_date)
+            }
+            Entry::Folded(record) => {
+                record.modseq = modseq.0;
+                (Kind::Entry, encode(record), record.size, record.internal_date)
+            }
+        };
+        batch.put(Column::Mailbox, message_key(account, kind, id, uid), bytes);
+        let summary = message_key(account, Kind::Summary, id, uid);
+        batch.put(Column::Mailbox, summary, encode(&self.summary));
+        MessageState { uid, modseq, flags: self.flags.clone(), size, internal_date }
+    }
+}
+
+/// Puts one sealed body with its messages into the store's line. `additions` are sorted by account and
+/// mailbox and hold no mailbox twice, so that locks are always taken in one order.
+fn submit(
+    store: &Store,
+    sealing: &Sealing,
+    additions: &mut [Addition],
+) -> Result<(CommitTicket, Vec<Pending>, Vec<Uid>), MailboxError> {
+    let mut batch = Batch::new();
+    batch.put(Column::Message, body_key(&sealing.blob), sealing.body.as_bytes());
+    if additions.len() > 1 {
+        write_count(&mut batch, &sealing.blob, additions.len() as u32);
+    }
+    let mailboxes: Vec<_> = additions.iter().map(|a| a.mailbox.clone()).collect();
+    let mut cores: Vec<_> = mailboxes.iter().map(|m| m.core()).collect();
+    if cores.iter().any(|core| core.closed) {
+        return Err(MailboxError::NoSuchMailbox);
+    }
+    let (mut effects, mut uids) = (Vec::new(), Vec::new());
+    for (addition, core) in additions.iter_mut().zip(&mut cores) {
+        let (uid, modseq) = (core.take_uid()?, core.take_modseq());
+        effects.push(addition.write(&mut batch, uid, modseq));
+        uids.push(uid);
+        let counters = mailbox_key(addition.account.id, Kind::Counters, addition.mailbox.id);
+        batch.put(Column::Mailbox, counters, core.counters());
+    }
+    let ticket = store.submit(batch);
+    let pending = additions
+        .iter()
+        .zip(&mut cores)
+        .zip(effects)
+        .map(|((addition, core), state)| Pending {
+            account: addition.account.clone(),
+            mailbox: addition.mailbox.clone(),
+            ticket: core.push(state.modseq, Effect { upserts: vec![state], removed: Vec::new() }),
+        })
+        .collect();
+    Ok((ticket, pending, uids))
+}
+
+/// Adds a message to mailboxes and waits for the disk. Also when the caller goes away, what was put in
+/// line becomes visible.
+async fn add(
+    store: &Store,
+    sealing: &Sealing,
+    additions: &mut [Addition],
+) -> Result<(Committed, Vec<Uid>), MailboxError> {
+    let (ticket, pending, uids) = submit(store, sealing, additions)?;
+    let waiting = tokio::spawn(async move {
+        let outcome = ticket.await;
+        for mailbox in &pending {
+            mailbox.complete(outcome.is_ok());
+        }
+        outcome
+    });
+    match waiting.await {
+        Ok(outcome) => Ok((outcome?, uids)),
+        Err(_) => Err(MailboxError::Interrupted),
+    }
+}
+
+/// One recipient of a delivery, ready to be written.
+pub(crate) struct Recipient {
+    pub(crate) account: Arc<AccountState>,
+    pub(crate) mailbox: Arc<MailboxState>,
+    pub(crate) certificate: AccountCertificate,
+}
+
+impl Recipient {
+    pub(crate) fn key(&self) -> (AccountId, wardpost_mail::MailboxId) {
+        (self.account.id, self.mailbox.id)
+    }
+}
+
+/// Seals a delivery's records for every recipient: folded at once where the account is open.
+pub(crate) fn seal_delivery(
+    raw: &[u8],
+    recipients: Vec<Recipient>,
+    received: i64,
+) -> Result<(Sealing, Vec<Addition>), MailboxError> {
+    let certificates: Vec<_> = recipients.iter().map(|r| &r.certificate).collect();
+    let mut sealing = Sealing::new(raw, &certificates)?;
+    let packets = std::mem::take(&mut sealing.packets);
+    let additions = recipients
+        .into_iter()
+        .zip(packets)
+        .map(|(recipient, packet)| {
+            let Recipient { account, mailbox, .. } = recipient;
+            let flags = Flags::default();
+            let (entry, summary) = match account.opened() {
+                Some(open) => {
+                    let (entry, summary) = sealing.folded(&open.keys, packet, received, &flags);
+                    (Entry::Folded(entry), summary)
+                }
+                None => {
+                    let (entry, summary) = sealing.waiting(packet, received);
+                    (Entry::Waiting(entry), summary)
+                }
+            };
+            Addition { account, mailbox, entry, summary, flags }
+        })
+        .collect();
+    Ok((sealing, additions))
+}
+
+/// Delivers what was sealed.
+pub(crate) async fn deliver(
+    store: &Store,
+    sealing: &Sealing,
+    additions: &mut [Addition],
+) -> Result<Committed, MailboxError> {
+    add(store, sealing, additions).await.map(|(committed, _)| committed)
+}
+
+/// Seals a message that its owner appends.
+pub(crate) fn seal_append(
+    open: &OpenAccount,
+    mailbox: Arc<MailboxState>,
+    raw: &[u8],
+    flags: Flags,
+    date: i64,
+) -> Result<(Sealing, Addition), MailboxError> {
+    let mut sealing = Sealing::new(raw, &[open.keys.certificate()])?;
+    let packet = sealing.packets.pop().ok_or(MailboxError::Sealed("message"))?;
+    let (entry, summary) = sealing.folded(&open.keys, packet, date, &flags);
+    let account = open.state.clone();
+    let entry = Entry::Folded(entry);
+    Ok((sealing, Addition { account, mailbox, entry, summary, flags }))
+}
+
+/// Appends what was sealed.
+pub(crate) async fn append(
+    store: &Store,
+    sealing: &Sealing,
+    mut addition: Addition,
+) -> Result<(UidValidity, Uid), MailboxError> {
+    let validity = addition.mailbox.core().uid_validity;
+    let (_, uids) =
+        add(store, sealing, std::slice::from_mut(&mut addition)).await.map_err(|e| {
+            if matches!(e, MailboxError::NoSuchMailbox) {
+                MailboxError::NoSuchDestination
+            } else {
+                e
+            }
+        })?;
+    let uid = uids.first().copied().ok_or(MailboxError::NoSuchMessage)?;
+    Ok((validity, uid))
+}
