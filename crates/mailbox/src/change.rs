@@ -494,16 +494,6 @@ fn submit_expunge(
     Ok((ticket, vec![pending], ()))
 }
 
-/// A mailbox's messages by UID, as listed.
-pub(crate) fn states(
-    mailbox: &MailboxState,
-    uids: &[Uid],
-) -> Result<Vec<MessageState>, MailboxError> {
-    let core = mailbox.core();
-    let table = core.table().ok_or(MailboxError::Interrupted)?;
-    Ok(uids.iter().filter_map(|uid| table.state(*uid)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

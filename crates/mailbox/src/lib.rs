@@ -334,17 +334,19 @@ impl AccountMail {
         })
     }
 
-    /// Those of the messages that exist, in the order asked for. After a [`AccountMail::select`] this
-    /// only looks into memory and returns at once.
+    /// The messages in `ranges` (ascending, not overlapping) that exist, ascending by UID. After a
+    /// [`AccountMail::select`] this only looks into memory and returns at once.
     ///
     /// # Errors
     /// When there is no such mailbox or the store fails.
     pub async fn states(
         &self,
         id: MailboxId,
-        uids: &[Uid],
+        ranges: &[UidRange],
     ) -> Result<Vec<MessageState>, MailboxError> {
-        change::states(&*self.loaded(id).await?, uids)
+        let mailbox = self.loaded(id).await?;
+        let core = mailbox.core();
+        Ok(core.table().ok_or(MailboxError::Interrupted)?.within(ranges))
     }
 
     /// What changed after `since`. Exact for any change number ever shown, see [`Changes::vanished`].
@@ -360,9 +362,15 @@ impl AccountMail {
         let mailbox = self.loaded(id).await?;
         let core = mailbox.core();
         let table = core.table().ok_or(MailboxError::Interrupted)?;
+        let (changed, vanished) = if since >= core.visible {
+            (Vec::new(), Vec::new())
+        } else {
+            let vanished = table.vanished_since(since, core.floor, core.visible_uid_next);
+            (table.changed_since(since), vanished)
+        };
         Ok(Changes {
-            changed: table.changed_since(since),
-            vanished: table.vanished_since(since, core.floor, core.visible_uid_next),
+            changed,
+            vanished,
             uid_next: core.visible_uid_next,
             highest_modseq: core.visible,
         })

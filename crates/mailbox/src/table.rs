@@ -122,6 +122,15 @@ impl Table {
         self.rows.iter().map(|row| self.show(row)).collect()
     }
 
+    /// Messages in ascending runs.
+    pub(crate) fn within(&self, ranges: &[UidRange]) -> Vec<MessageState> {
+        let rows = ranges.iter().flat_map(|range| {
+            let start = self.rows.partition_point(|row| row.uid < range.first.0);
+            self.rows[start..].iter().take_while(|row| row.uid <= range.last.0)
+        });
+        rows.map(|row| self.show(row)).collect()
+    }
+
     /// Messages changed after `since`.
     pub(crate) fn changed_since(&self, since: ModSeq) -> Vec<MessageState> {
         self.rows.iter().filter(|row| row.modseq > since.0).map(|row| self.show(row)).collect()
