@@ -4,7 +4,7 @@
 //! level, so that a part whose own end is missing ends where its parent goes on. Time is linear in
 //! the size of the mail; depth and number of parts are bounded, and what goes beyond is opaque.
 
-use super::field::{Field, Fields, is_empty_line, line};
+use super::field::{Field, Fields, is_empty_line, line, strip_line_end};
 use super::params;
 use crate::summary::kept::Kept;
 use crate::summary::{Disposition, Embedded, Kind, Parameter, Part};
@@ -63,7 +63,8 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let early = self.skip_header();
         let header_end = match early {
-            Some(Stop::Delimiter { at, .. }) => at,
+            // As with bodies, the line end before the delimiter belongs to the delimiter.
+            Some(Stop::Delimiter { at, .. }) => start + strip_line_end(&self.raw[start..at]).len(),
             _ => self.at,
         };
         let header = &self.raw[start..header_end];
@@ -76,7 +77,10 @@ impl<'a> Scanner<'a> {
             }
             None => self.body(&mut part, boundary, depth),
         };
-        let (body_end, lines_at_end) = self.body_end(stop, header_end, body_lines);
+        let (body_end, lines_at_end) = match early {
+            Some(_) => (header_end, body_lines),
+            None => self.body_end(stop, header_end, body_lines),
+        };
         part.place(start, header.len(), body_end - header_end);
         part.lines = lines_at_end - body_lines;
         (part, stop)
@@ -201,9 +205,9 @@ impl<'a> Scanner<'a> {
         let Stop::Delimiter { at, lines, .. } = stop else {
             return (self.raw.len(), self.lines);
         };
-        let body = &self.raw[body_start..at];
-        let stripped = super::field::strip_line_end(body);
-        let dropped = u32::from(body.ends_with(b"\n"));
+        let body = self.raw.get(body_start..at).unwrap_or_default();
+        let stripped = strip_line_end(body);
+        let dropped = u32::from(stripped.len() < body.len());
         (body_start + stripped.len(), (lines - dropped).max(body_lines))
     }
 

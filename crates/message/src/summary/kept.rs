@@ -52,6 +52,9 @@ impl Kept {
                 kept.remember(field.name);
             } else if kept.lines.len() + field.raw.len() <= limit {
                 kept.lines.extend_from_slice(field.raw);
+                if !field.raw.ends_with(b"\n") {
+                    kept.lines.extend_from_slice(b"\r\n");
+                }
             } else {
                 kept.complete = false;
             }
