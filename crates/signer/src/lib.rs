@@ -13,9 +13,11 @@
 use mail_auth::common::crypto::{DkimKey, Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{DkimSigner, Done};
+use parking_lot::RwLock;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use thiserror::Error;
 use wardpost_mail::{Domain, Secret};
 
@@ -83,50 +85,95 @@ const SIGNATURE_ROOM: usize = 1024;
 
 type KeySigner = DkimSigner<DkimKey, Done>;
 
-/// Signs messages with the keys it was given. Cheap to share behind an `Arc`.
+type Source = Box<dyn Fn(&Domain) -> Vec<SigningKey> + Send + Sync>;
+
+/// One domain's keys, ready to sign.
+struct DomainSigner {
+    selectors: Vec<String>,
+    keys: Vec<KeySigner>,
+}
+
+/// Signs messages with a domain's keys. Cheap to share behind an `Arc`.
 pub struct Signer {
-    domains: HashMap<Domain, Vec<KeySigner>>,
+    source: Source,
+    /// Keys are read once: reading an RSA key costs more than signing with it.
+    ready: RwLock<HashMap<Domain, Arc<DomainSigner>>>,
 }
 
 impl Signer {
-    /// Reads the keys.
+    /// A signer with fixed keys.
     ///
     /// # Errors
     /// When a key is not what it says it is.
     pub fn new(keys: &[SigningKey]) -> Result<Self, SignError> {
-        let mut domains: HashMap<Domain, Vec<KeySigner>> = HashMap::new();
+        let fixed = keys.to_vec();
+        let signer = Self::from_source(move |domain| {
+            fixed.iter().filter(|key| key.domain == *domain).cloned().collect()
+        });
         for key in keys {
-            domains.entry(key.domain.clone()).or_default().push(key_signer(key)?);
+            signer.domain(&key.domain)?;
         }
-        Ok(Self { domains })
+        Ok(signer)
     }
 
-    /// Whether there is a key for `domain`.
-    pub fn signs_for(&self, domain: &Domain) -> bool {
-        self.domains.contains_key(domain)
+    /// A signer that asks `source` for the keys of a domain, so that domains and keys may come and go.
+    pub fn from_source(
+        source: impl Fn(&Domain) -> Vec<SigningKey> + Send + Sync + 'static,
+    ) -> Self {
+        Self { source: Box::new(source), ready: RwLock::default() }
     }
 
     /// Puts a DKIM-Signature field for each key of `from_domain` before the message, which must be
     /// complete, with CRLF line ends. Without a key for the domain the message comes back as it was.
     ///
     /// # Errors
-    /// When the message has no header field at all.
+    /// When a key cannot be used, or the message has no header field at all.
     pub fn sign(&self, from_domain: &Domain, raw: Vec<u8>) -> Result<Vec<u8>, SignError> {
-        let Some(signers) = self.domains.get(from_domain) else { return Ok(raw) };
-        let mut signed = Vec::with_capacity(raw.len() + signers.len() * SIGNATURE_ROOM);
-        for signer in signers {
+        let signer = self.domain(from_domain)?;
+        if signer.keys.is_empty() {
+            return Ok(raw);
+        }
+        let mut signed = Vec::with_capacity(raw.len() + signer.keys.len() * SIGNATURE_ROOM);
+        for key in &signer.keys {
             let signature =
-                signer.sign(&raw).map_err(|error| SignError::Message(error.to_string()))?;
+                key.sign(&raw).map_err(|error| SignError::Message(error.to_string()))?;
             signed.extend_from_slice(signature.to_header().as_bytes());
         }
         signed.extend_from_slice(&raw);
         Ok(signed)
     }
+
+    /// The keys of a domain as they are now.
+    fn domain(&self, domain: &Domain) -> Result<Arc<DomainSigner>, SignError> {
+        let keys = (self.source)(domain);
+        let current = self.ready.read().get(domain).cloned();
+        if let Some(current) = current.filter(|ready| ready.is_of(&keys)) {
+            return Ok(current);
+        }
+        let signer = Arc::new(DomainSigner {
+            selectors: keys.iter().map(|key| key.selector.clone()).collect(),
+            keys: keys.iter().map(key_signer).collect::<Result<_, _>>()?,
+        });
+        if keys.is_empty() {
+            // Nothing is kept for domains that are not ours.
+            self.ready.write().remove(domain);
+        } else {
+            self.ready.write().insert(domain.clone(), Arc::clone(&signer));
+        }
+        Ok(signer)
+    }
+}
+
+impl DomainSigner {
+    /// A selector names one key for ever: a new key gets a new selector.
+    fn is_of(&self, keys: &[SigningKey]) -> bool {
+        self.selectors.iter().eq(keys.iter().map(|key| &key.selector))
+    }
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("domains", &self.domains.len()).finish()
+        f.debug_struct("Signer").field("domains", &self.ready.read().len()).finish_non_exhaustive()
     }
 }
 

@@ -287,7 +287,12 @@ impl ServerSession {
         self.channel
     }
 
-    /// Whether a transaction or a message is under way: time-outs differ (RFC 5321 §4.5.3.2).
+    /// How many octets of a message the session holds.
+    pub fn message_len(&self) -> usize {
+        self.transaction.as_ref().map_or(0, Transaction::message_len)
+    }
+
+    /// Whether a message is coming in just now.
     pub fn in_data(&self) -> bool {
         matches!(self.state, State::Data { .. } | State::Chunk { .. })
     }

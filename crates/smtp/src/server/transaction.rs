@@ -37,6 +37,11 @@ impl Transaction {
         self.guard.is_some()
     }
 
+    /// How many octets of the message are held.
+    pub(super) fn message_len(&self) -> usize {
+        self.message.len()
+    }
+
     /// Makes room for the message.
     pub(super) fn begin_data(&mut self) {
         self.message.reserve(self.declared.min(MAX_RESERVE));
