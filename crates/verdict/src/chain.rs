@@ -2,7 +2,7 @@
 
 use crate::{Failure, FailureKind};
 use aws_lc_rs::digest::{SHA256, digest};
-use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, DnsName, ServerName, TrustAnchor, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -165,7 +165,7 @@ fn path_failures(
 }
 
 fn name_failure(certificate: &EndEntityCert<'_>, host: &Domain) -> Option<Failure> {
-    let Ok(name) = ServerName::try_from(host.as_str()) else {
+    let Ok(name) = DnsName::try_from(host.as_str()).map(ServerName::DnsName) else {
         let detail = format!("{host} is not a name that a certificate can carry");
         return Some(Failure::new(FailureKind::CertificateHostMismatch, detail));
     };
@@ -196,6 +196,11 @@ fn failure_of(error: &Error, der: &[u8]) -> Failure {
         Error::UnknownIssuer => Failure::new(
             FailureKind::CertificateNotTrusted,
             "the certificate does not come from a trusted authority, or one between is missing",
+        ),
+        // An authority of a trusted one's name with another key.
+        Error::InvalidSignatureForPublicKey => Failure::new(
+            FailureKind::CertificateNotTrusted,
+            "the certificate was not signed by the authority that it names",
         ),
         other => Failure::new(FailureKind::ValidationFailure, other.to_string()),
     }
