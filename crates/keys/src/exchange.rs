@@ -7,7 +7,6 @@
 use crate::aead::derive_salted;
 use crate::error::OpenError;
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
-use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::key_wrap::{AES_128, AesKek, KeyWrap};
 use wardpost_mail::Secret;
@@ -92,9 +91,24 @@ fn public_of(private: &PrivateKey) -> Result<[u8; 32], Unspecified> {
     private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)
 }
 
-/// A fresh raw secret.
 #[cfg(test)]
-pub(crate) fn generate() -> Result<Secret<[u8; 32]>, Unspecified> {
-    let seed: Curve25519SeedBin<'_> = PrivateKey::generate(&X25519)?.as_be_bytes()?;
-    seed.as_ref().try_into().map(Secret::new).map_err(|_| Unspecified)
+mod tests {
+    use super::*;
+    use crate::aead::random;
+
+    #[test]
+    fn only_the_right_secret_unwraps() {
+        let (mine, other) = (random::<32>(), random::<32>());
+        let mine = ExchangeKey::new(&mine).expect("a key");
+        let other = ExchangeKey::new(&other).expect("a key");
+        let key = Secret::new(random());
+        let (ephemeral, wrapped) = wrap(mine.public(), &key).expect("wrapped");
+        let opened = mine.unwrap(&ephemeral, &wrapped).expect("unwrapped");
+        assert_eq!(opened.expose(), key.expose());
+        assert_eq!(other.unwrap(&ephemeral, &wrapped).err(), Some(OpenError::NotAuthentic));
+        assert_eq!(mine.unwrap(&ephemeral, &wrapped[1..]).err(), Some(OpenError::Format));
+        // A point of small order would make a shared secret that everybody knows.
+        assert_eq!(mine.unwrap(&[0; 32], &wrapped).err(), Some(OpenError::NotAuthentic));
+        assert!(wrap(&[0; 32], &key).is_err());
+    }
 }

@@ -29,6 +29,9 @@ pub enum OpenError {
     /// There is a database but no keyring.
     #[error("{0} is missing but there is data; restore it from a backup: without it nothing opens")]
     MissingKeyring(PathBuf),
+    /// There is a keyring but no database.
+    #[error("{0} is missing; restore it from a backup")]
+    MissingDatabase(PathBuf),
     /// The keyring does not open.
     #[error("{path}: {error}")]
     Keyring {

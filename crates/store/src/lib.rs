@@ -10,8 +10,10 @@ mod column;
 mod commit;
 mod engine;
 mod error;
+mod layout;
 mod metrics;
 mod store;
+mod writer;
 
 pub use batch::Batch;
 pub use column::Column;
