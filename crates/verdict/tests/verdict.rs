@@ -1,5 +1,7 @@
 //! Verdicts over certificate chains made for the occasion.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
