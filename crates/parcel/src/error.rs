@@ -55,6 +55,9 @@ pub enum ParcelError {
     /// A record in the store is damaged.
     #[error("a parcel record is damaged")]
     Damaged,
+    /// The operating system gave no random numbers.
+    #[error("no random numbers are to be had")]
+    Randomness,
     /// Sealing failed.
     #[error("sealing a parcel")]
     Seal(#[from] SealError),

@@ -30,19 +30,22 @@
 //!
 //! **Guessing.** Every try is charged, in a synced commit, before the code is looked at, so neither
 //! kill -9 nor a hundred tries at once are a way to free ones. Waits grow; after ten wrong codes a
-//! parcel, or thirty a recipient, is locked until the practice steps in. An unknown link costs the same time as a
-//! wrong code and is answered in the same words.
+//! parcel, or thirty a recipient, is locked until the practice steps in. An unknown link costs the
+//! same Argon2 as a wrong code.
 //!
 //! Opening the page (GET, HEAD) must call [`Parcels::peek`] at most, which changes nothing.
 
 mod code;
 mod error;
+mod keeping;
 mod link;
+mod opening;
 mod parcels;
 mod record;
 mod throttle;
 mod view;
 
 pub use error::ParcelError;
-pub use parcels::{Created, Credential, NewParcel, OpenedParcel, Options, Parcels, RecipientKeys};
+pub use opening::{OpenedParcel, RecipientKeys};
+pub use parcels::{Created, Credential, NewParcel, Options, Parcels};
 pub use view::{Glance, OtherParcel, ParcelId, ParcelState, ParcelStats, ParcelView, Purged};

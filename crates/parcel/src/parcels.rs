@@ -1,12 +1,25 @@
-//! Making, opening and ending parcels.
+//! Making parcels. Opening them is in `opening`, looking after them in `keeping`.
 
-use crate::{Glance, OtherParcel, ParcelError, ParcelId, ParcelStats, ParcelView, Purged};
-use std::net::IpAddr;
-use std::sync::Arc;
+use crate::link::Token;
+use crate::record::{self, Content, ParcelRecord, RecipientKey, RecipientRecord, millis, time};
+use crate::throttle::Peers;
+use crate::{ParcelError, ParcelId, code};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
-use wardpost_keys::{KdfCost, Unlocked};
+use tokio::sync::{OnceCell, Semaphore};
+use wardpost_keys::{AccountCertificate, AccountKeys, KdfCost, seal_message};
 use wardpost_mail::{AccountId, Address, Secret};
-use wardpost_store::{Batch, Committed, Store};
+use wardpost_store::{Batch, Column, CommitError, Committed, Store};
+
+/// What the recipients' certificates are labelled with: nothing that names anybody.
+const CERTIFICATE_LABEL: &str = "Wardpost parcel";
+/// Argon2 computations at once; each takes 64 MiB.
+const CONCURRENT_KDF: usize = 2;
+/// How often [`Parcels::create`] starts over when the recipient's record changes under it.
+const CREATE_ATTEMPTS: u32 = 5;
 
 /// What can be set.
 #[derive(Clone)]
@@ -26,6 +39,15 @@ impl Default for Options {
             lifetime: Duration::from_secs(30 * 24 * 3600),
             clock: Arc::new(SystemTime::now),
         }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("kdf_cost", &self.kdf_cost)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +75,8 @@ pub enum Credential {
     Passphrase,
 }
 
-/// A parcel that was made, or will be once the batch it came with is committed.
+/// A parcel that was made, or will be once the batch it came with is committed. Keep it until then:
+/// meanwhile other parcels for the same newcomer are sealed to the same new key.
 #[derive(Debug)]
 pub struct Created {
     /// The parcel.
@@ -64,47 +87,63 @@ pub struct Created {
     pub credential: Credential,
     /// When it is deleted.
     pub expires: SystemTime,
+    _newcomer: Option<Arc<OnceCell<Newcomer>>>,
 }
 
-/// A recipient's opened key: opens further links of the same recipient without the code.
-#[derive(Clone)]
-pub struct RecipientKeys {
-    _unlocked: Arc<Unlocked>,
+/// A recipient's keys that are made and not yet committed.
+struct Newcomer {
+    record: Vec<u8>,
+    certificate: AccountCertificate,
+    code: Secret<String>,
 }
 
-/// A parcel that was opened.
-pub struct OpenedParcel {
-    /// The parcel.
-    pub id: ParcelId,
-    /// Whose message it is: who gets the answer.
-    pub sender: AccountId,
-    /// For whom.
-    pub recipient: Address,
-    /// The message.
-    pub message: Vec<u8>,
-    /// When it was made.
-    pub created: SystemTime,
-    /// When it is deleted.
-    pub expires: SystemTime,
-    /// It was opened with a code: offer to set a passphrase.
-    pub with_code: bool,
-    /// Other parcels that wait for the same recipient.
-    pub others: Vec<OtherParcel>,
-    /// The recipient's key; drop it when the visit ends.
-    pub keys: RecipientKeys,
+impl fmt::Debug for Newcomer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Newcomer(…)")
+    }
 }
 
 /// All parcels. Clones are handles on the same ones.
 #[derive(Clone)]
 pub struct Parcels {
-    _store: Store,
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) options: Options,
+    /// Held from reading a record to the commit that changes it.
+    pub(crate) edit: tokio::sync::Mutex<()>,
+    newcomers: Mutex<HashMap<RecipientKey, Weak<OnceCell<Newcomer>>>>,
+    peers: Mutex<Peers>,
+    kdf: Semaphore,
+    /// Keys of nobody, to try codes on when there is no parcel.
+    decoy: OnceLock<AccountKeys>,
+}
+
+/// What a parcel is sealed to.
+struct Addressee {
+    certificate: AccountCertificate,
+    generation: u32,
+    credential: Credential,
+    newcomer: Option<Arc<OnceCell<Newcomer>>>,
+    /// What must hold of, or happen to, the recipient's record when the parcel is committed.
+    batch: Batch,
 }
 
 impl Parcels {
     /// Opens the parcels that lie in `store`.
     pub fn open(store: Store, options: Options) -> Self {
-        let _ = (store, options);
-        unimplemented!()
+        let inner = Inner {
+            store,
+            options,
+            edit: tokio::sync::Mutex::new(()),
+            newcomers: Mutex::default(),
+            peers: Mutex::default(),
+            kdf: Semaphore::new(CONCURRENT_KDF),
+            decoy: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Makes a parcel without writing it: the batch is to be committed together with whatever else
@@ -114,8 +153,46 @@ impl Parcels {
     /// # Errors
     /// When sealing fails or the store cannot be read.
     pub async fn prepare(&self, new: NewParcel<'_>) -> Result<(Created, Batch), ParcelError> {
-        let _ = new;
-        unimplemented!()
+        let inner = &self.inner;
+        let now = inner.now();
+        let expires = new.expires.map_or_else(|| now + millis_of(inner.options.lifetime), millis);
+        if expires <= now {
+            return Err(ParcelError::AlreadyOver);
+        }
+        let recipient_key = RecipientKey::of(&inner.store, new.recipient);
+        let addressee = inner.addressee(recipient_key).await?;
+        let token = Token::generate()?;
+        let id = ParcelId::of(&inner.store, &token.id);
+        let record = ParcelRecord {
+            sender: new.sender,
+            recipient: new.recipient.clone(),
+            recipient_key,
+            generation: addressee.generation,
+            link_check: token.check_value(),
+            created: now,
+            expires,
+            size: new.message.len() as u64,
+            opened_at: Vec::new(),
+            views: 0,
+            answered: None,
+            end: None,
+        };
+        let created = Created {
+            id,
+            link_token: token.show(),
+            credential: addressee.credential,
+            expires: time(expires),
+            _newcomer: addressee.newcomer,
+        };
+        let message = Secret::new(new.message.to_vec());
+        let certificate = addressee.certificate;
+        let body = blocking(move || seal(&token, id, &message, &certificate)).await?;
+        let mut batch = addressee.batch;
+        batch
+            .put(Column::Parcel, id.record(), record::encode(&record)?)
+            .put(Column::Parcel, id.body(), body)
+            .put(Column::Parcel, recipient_key.parcel(id), []);
+        Ok((created, batch))
     }
 
     /// Makes a parcel.
@@ -123,156 +200,156 @@ impl Parcels {
     /// # Errors
     /// As [`Parcels::prepare`], or when the store cannot write.
     pub async fn create(&self, new: NewParcel<'_>) -> Result<(Created, Committed), ParcelError> {
-        let _ = new;
-        unimplemented!()
+        let mut attempts = 0;
+        loop {
+            let (created, batch) = self.prepare(new).await?;
+            attempts += 1;
+            match self.inner.store.commit(batch).await {
+                Err(CommitError::Conflict) if attempts < CREATE_ATTEMPTS => {}
+                outcome => return Ok((created, outcome?)),
+            }
+        }
+    }
+}
+
+/// Both layers over a message; see the crate's text.
+fn seal(
+    token: &Token,
+    id: ParcelId,
+    message: &Secret<Vec<u8>>,
+    certificate: &AccountCertificate,
+) -> Result<Vec<u8>, ParcelError> {
+    let sealed = seal_message(message.expose(), &[certificate])?;
+    let packet = sealed.packets.into_iter().next().ok_or(ParcelError::Damaged)?;
+    token.seal(id, record::encode(&Content { packet, body: sealed.body })?)
+}
+
+impl Inner {
+    /// Now, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        millis((self.options.clock)())
     }
 
-    /// What a link leads to. Changes nothing, tells nothing to somebody without a right link, and
-    /// serves GET and HEAD.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], [`ParcelError::Expired`], [`ParcelError::Recalled`],
-    /// [`ParcelError::Superseded`].
-    pub fn peek(&self, token: &str) -> Result<Glance, ParcelError> {
-        let _ = token;
-        unimplemented!()
+    /// Limits on peers. No operation on them panics half-way, so a poisoned lock is still sound.
+    pub(crate) fn peers(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a parcel with its link and the recipient's code or passphrase. A code is taken with or
-    /// without dash and spaces.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], [`ParcelError::WrongCode`], [`ParcelError::SlowDown`],
-    /// [`ParcelError::Locked`] and what [`Parcels::peek`] says.
-    pub async fn open_with_code(
+    /// A recipient's record as it lies in the store, and read.
+    pub(crate) fn recipient(
         &self,
-        token: &str,
-        code: &Secret<String>,
-        peer: IpAddr,
-    ) -> Result<OpenedParcel, ParcelError> {
-        let _ = (token, code, peer);
-        unimplemented!()
+        key: RecipientKey,
+    ) -> Result<Option<(Vec<u8>, RecipientRecord)>, ParcelError> {
+        let Some(bytes) = self.store.get(Column::Parcel, &key.record())? else { return Ok(None) };
+        let record = record::decode(&bytes)?;
+        Ok(Some((bytes, record)))
     }
 
-    /// Opens a further parcel, or the same one again, for somebody whose key is open from
-    /// [`Parcels::open_with_code`]. `new_view` says whether to count it as another opening.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`] also when the parcel is somebody else's, and what
-    /// [`Parcels::peek`] says.
-    pub async fn open_with_keys(
+    /// What a parcel for this recipient is to be sealed to: the known key, one that is being made for
+    /// another parcel at this moment, or a new one.
+    async fn addressee(&self, key: RecipientKey) -> Result<Addressee, ParcelError> {
+        let mut batch = Batch::new();
+        if let Some((bytes, record)) = self.recipient(key)? {
+            batch.require_value(Column::Parcel, key.record(), bytes);
+            return Ok(Addressee {
+                certificate: record.keys.certificate().clone(),
+                generation: record.generation,
+                credential: if record.has_passphrase {
+                    Credential::Passphrase
+                } else {
+                    Credential::EarlierCode
+                },
+                newcomer: None,
+                batch,
+            });
+        }
+        let cell = self.newcomer_cell(key);
+        let newcomer = cell.get_or_try_init(|| self.make_newcomer()).await?;
+        batch.require_absent(Column::Parcel, key.record()).put(
+            Column::Parcel,
+            key.record(),
+            &newcomer.record,
+        );
+        Ok(Addressee {
+            certificate: newcomer.certificate.clone(),
+            generation: 0,
+            credential: Credential::NewCode(newcomer.code.clone()),
+            newcomer: Some(cell.clone()),
+            batch,
+        })
+    }
+
+    fn newcomer_cell(&self, key: RecipientKey) -> Arc<OnceCell<Newcomer>> {
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = newcomers.get(&key).and_then(Weak::upgrade) {
+            return cell;
+        }
+        newcomers.retain(|_, cell| cell.strong_count() > 0);
+        let cell = Arc::new(OnceCell::new());
+        newcomers.insert(key, Arc::downgrade(&cell));
+        cell
+    }
+
+    async fn make_newcomer(&self) -> Result<Newcomer, ParcelError> {
+        let (keys, code) = self.make_keys().await?;
+        let certificate = keys.certificate().clone();
+        let record = RecipientRecord { keys, generation: 0, has_passphrase: false };
+        Ok(Newcomer { record: record::encode(&record)?, certificate, code })
+    }
+
+    /// Makes a key for a recipient, and the code that opens it.
+    pub(crate) async fn make_keys(&self) -> Result<(AccountKeys, Secret<String>), ParcelError> {
+        let cost = self.options.kdf_cost;
+        self.with_kdf(move || {
+            let code = code::generate()?;
+            let slot = code::normalise(&code);
+            let keys = AccountKeys::generate(CERTIFICATE_LABEL, &slot, None, cost)?;
+            Ok((keys, code))
+        })
+        .await
+    }
+
+    /// Runs something that costs an Argon2, few at a time and off the async threads.
+    pub(crate) async fn with_kdf<T: Send + 'static>(
         &self,
-        token: &str,
-        keys: &RecipientKeys,
-        new_view: bool,
-    ) -> Result<OpenedParcel, ParcelError> {
-        let _ = (token, keys, new_view);
-        unimplemented!()
+        task: impl FnOnce() -> Result<T, ParcelError> + Send + 'static,
+    ) -> Result<T, ParcelError> {
+        let _permit = self.kdf.acquire().await.map_err(|_| ParcelError::ShuttingDown)?;
+        blocking(task).await
     }
 
-    /// Replaces the code by a passphrase of the recipient's own.
-    ///
-    /// # Errors
-    /// [`ParcelError::Passphrase`] when it is too easy, [`ParcelError::Superseded`] when the practice
-    /// issued a new code meanwhile.
-    pub async fn set_passphrase(
-        &self,
-        keys: &RecipientKeys,
-        passphrase: &Secret<String>,
-    ) -> Result<Committed, ParcelError> {
-        let _ = (keys, passphrase);
-        unimplemented!()
+    /// Spends what trying a wrong code costs.
+    pub(crate) fn try_decoy(&self, typed: &Secret<String>) -> Result<(), ParcelError> {
+        let keys = match self.decoy.get() {
+            Some(keys) => keys,
+            None => {
+                let code = code::generate()?;
+                let cost = self.options.kdf_cost;
+                let keys = AccountKeys::generate(CERTIFICATE_LABEL, &code, None, cost)?;
+                self.decoy.get_or_init(|| keys)
+            }
+        };
+        // Whatever comes of it, nobody gets in: the keys open nothing.
+        let _ = keys.unlock_with_password(typed);
+        Ok(())
     }
+}
 
-    /// Notes that the recipient answered.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], or when the store cannot write.
-    pub async fn mark_answered(&self, id: ParcelId) -> Result<Committed, ParcelError> {
-        let _ = id;
-        unimplemented!()
-    }
+fn millis_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
-    /// All parcels, or one sender's, newest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn list(&self, sender: Option<AccountId>) -> Result<Vec<ParcelView>, ParcelError> {
-        let _ = sender;
-        unimplemented!()
-    }
+/// Runs `task` on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, ParcelError> + Send + 'static,
+) -> Result<T, ParcelError> {
+    tokio::task::spawn_blocking(task).await.unwrap_or(Err(ParcelError::ShuttingDown))
+}
 
-    /// One parcel.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], or when the store cannot be read.
-    pub fn show(&self, id: ParcelId) -> Result<ParcelView, ParcelError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Takes a parcel back: its message is deleted.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], or when the store cannot write.
-    pub async fn recall(&self, id: ParcelId) -> Result<ParcelView, ParcelError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Lets a locked parcel, and its recipient, be tried again with the same code: for somebody who
-    /// has the code and mistyped it.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`], or when the store cannot write.
-    pub async fn unlock(&self, id: ParcelId) -> Result<Committed, ParcelError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Makes a new code, and with it a new key, for a recipient. Returns the code, and the parcels
-    /// that are lost by it: their senders have to send them again.
-    ///
-    /// # Errors
-    /// [`ParcelError::NotFound`] when the recipient never had a parcel.
-    pub async fn new_code(
-        &self,
-        recipient: &Address,
-    ) -> Result<(Secret<String>, Vec<ParcelView>), ParcelError> {
-        let _ = recipient;
-        unimplemented!()
-    }
-
-    /// Keeps, with a recipient, what lets other staff learn the code: bytes that the caller sealed to
-    /// them. They mean nothing here. Dropped when the code is replaced.
-    pub fn set_code_note(&self, batch: &mut Batch, recipient: &Address, note: &[u8]) {
-        let _ = (batch, recipient, note);
-        unimplemented!()
-    }
-
-    /// What [`Parcels::set_code_note`] kept.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn code_note(&self, recipient: &Address) -> Result<Option<Vec<u8>>, ParcelError> {
-        let _ = recipient;
-        unimplemented!()
-    }
-
-    /// Deletes the messages of parcels whose time is over, and in time their records. Call it every
-    /// few minutes.
-    ///
-    /// # Errors
-    /// When the store fails; what was done stays done.
-    pub async fn expire(&self) -> Result<Purged, ParcelError> {
-        unimplemented!()
-    }
-
-    /// Numbers for metrics. Reads every parcel's record: call it a few times a minute at most.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn stats(&self) -> Result<ParcelStats, ParcelError> {
-        unimplemented!()
-    }
+/// Runs `task` to its end even if the caller stops waiting for it: what holds the edit lock must hold
+/// it until its commit is through, or a caller that hangs up would gain a free try.
+pub(crate) async fn run_to_end<T: Send + 'static>(
+    task: impl Future<Output = Result<T, ParcelError>> + Send + 'static,
+) -> Result<T, ParcelError> {
+    tokio::spawn(task).await.unwrap_or(Err(ParcelError::ShuttingDown))
 }
