@@ -1,1 +1,93 @@
-//! Not written yet.
+//! Mail from our own people: ports 465 (TLS from the first byte, RFC 8314) and 587 (STARTTLS,
+//! RFC 6409).
+//!
+//! Nothing happens before TLS, and nothing but logging in before the log-in. MAIL FROM and the From
+//! field must be addresses of the account. A message is then made ready: Bcc goes, Date and Message-ID
+//! come where they are missing, a Received field that tells nothing of where the sender sits goes on
+//! top, and the domain's keys sign the whole. `policy::outbound` gives each recipient a route, and the
+//! queue takes message and routes in one synced write. 250 is made of the queue's
+//! [`wardpost_store::Committed`] and of nothing else: a message is queued in full or not at all.
+
+mod compose;
+mod login;
+mod metrics;
+mod settings;
+mod submit;
+mod visit;
+
+pub use metrics::Metrics;
+pub use settings::Settings;
+pub use wardpost_smtp_io::Start;
+
+use std::sync::Arc;
+use wardpost_directory::Directory;
+use wardpost_mail::{EnhancedStatus, Reply};
+use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany};
+use wardpost_queue::Queue;
+use wardpost_signer::Signer;
+use wardpost_smtp::Profile;
+use wardpost_smtp_io::{Budget, Conversation, Service};
+
+/// The submission service.
+pub struct Submission {
+    settings: Settings,
+    service: Service,
+    profile: Arc<Profile>,
+    directory: Directory,
+    queue: Queue,
+    signer: Arc<Signer>,
+    metrics: Metrics,
+}
+
+impl Submission {
+    /// The service over the accounts and the queue.
+    pub fn new(
+        settings: Settings,
+        tls: ServerTls,
+        directory: Directory,
+        queue: Queue,
+        signer: Arc<Signer>,
+    ) -> Arc<Self> {
+        let budget = Budget::new(settings.memory.max(2 * settings.max_size));
+        Arc::new(Self {
+            service: Service { tls, timing: settings.timing, budget },
+            profile: settings.profile(),
+            settings,
+            directory,
+            queue,
+            signer,
+            metrics: Metrics::new(),
+        })
+    }
+
+    /// What is counted; register it with [`Metrics::register`].
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What a peer is told for whom there is no place (for [`wardpost_net::Listeners::run`]); a peer
+    /// that waits for a handshake is told nothing.
+    pub fn turned_away(start: Start, _why: TooMany) -> Vec<u8> {
+        let mut words = Vec::new();
+        if start == Start::Plain {
+            let text = "Too many connections; try again later";
+            Reply::new(421, EnhancedStatus::new(4, 7, 0), text).write_to(&mut words);
+        }
+        words
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve(self: Arc<Self>, accepted: Accepted, start: Start, shutdown: Shutdown) {
+        self.metrics.open.inc();
+        let profile = Arc::clone(&self.profile);
+        let begun =
+            Conversation::begin(accepted, start, profile, self.service.clone(), shutdown).await;
+        let ended = match begun {
+            Ok(conversation) => visit::run(&self, conversation).await,
+            Err(ended) => ended,
+        };
+        self.metrics.open.dec();
+        self.metrics.sessions.with_label_values(&[ended.name()]).inc();
+        tracing::debug!(end = ended.name(), "session ended");
+    }
+}

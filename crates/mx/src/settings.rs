@@ -1,0 +1,68 @@
+//! What may be set.
+
+use std::sync::Arc;
+use wardpost_config::{Config, Inbound};
+use wardpost_mail::{Domain, EnhancedStatus, Reply};
+use wardpost_smtp::Profile;
+use wardpost_smtp_io::Timing;
+
+/// What may be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our name in the greeting, in Received and in Authentication-Results.
+    pub hostname: Domain,
+    /// The practice's first domain: where a bare `<Postmaster>` lives.
+    pub domain: Domain,
+    /// Our web page for writing securely, named to those whose server has no TLS.
+    pub write_page: String,
+    /// Greatest message in octets.
+    pub max_size: usize,
+    /// Most recipients of a message.
+    pub max_recipients: usize,
+    /// Octets of messages that all sessions together may hold.
+    pub memory: usize,
+    /// What happens to mail that comes in clear.
+    pub inbound: Inbound,
+    /// How patient sessions are.
+    pub timing: Timing,
+}
+
+impl Settings {
+    /// From the configuration file.
+    pub fn from_config(config: &Config) -> Self {
+        let max_size = config.limits.message_bytes;
+        Self {
+            hostname: config.hostname.clone(),
+            domain: config.domain.clone(),
+            write_page: format!("{}/write", config.portal.url),
+            max_size,
+            max_recipients: config.limits.recipients,
+            memory: (4 * max_size).max(256 << 20),
+            inbound: config.inbound.clone(),
+            timing: Timing::default(),
+        }
+    }
+
+    /// What is said to those who would send in clear (RFC 3207 §4).
+    pub(crate) fn cleartext_refusal(&self) -> Reply {
+        Reply {
+            code: 530,
+            enhanced: Some(EnhancedStatus::new(5, 7, 0)),
+            lines: vec![
+                "Must issue a STARTTLS command first: no mail is taken here without encryption."
+                    .into(),
+                format!("Write to us securely from any browser: {}", self.write_page),
+            ],
+        }
+    }
+
+    /// What a session announces. With `lenient`, MAIL reaches us before TLS and is judged there.
+    pub(crate) fn profile(&self, lenient: bool) -> Arc<Profile> {
+        let mut profile = Profile::new(self.hostname.clone(), self.domain.clone());
+        profile.tls_required = !lenient;
+        profile.cleartext = self.cleartext_refusal();
+        profile.max_size = self.max_size;
+        profile.max_recipients = self.max_recipients;
+        Arc::new(profile)
+    }
+}

@@ -1,0 +1,116 @@
+//! One session: who may send to whom.
+
+use crate::{Mx, receive};
+use std::time::Duration;
+use wardpost_directory::Resolution;
+use wardpost_mail::{EnhancedStatus, Recipient, Reply, ReversePath};
+use wardpost_smtp::{Channel, Event, MailParameters};
+use wardpost_smtp_io::{Conversation, Ended};
+
+/// Recipients of a message with the null sender: a report goes to whoever sent the mail it is about,
+/// so more than a few are somebody's list (RFC 5321 §4.5.5).
+const NULL_SENDER_RECIPIENTS: usize = 5;
+/// Unknown recipients after which each further one is answered late.
+const FREE_GUESSES: u32 = 3;
+/// Unknown recipients after which the session ends.
+const MAX_GUESSES: u32 = 20;
+/// How late.
+const GUESS_DELAY: Duration = Duration::from_secs(2);
+
+/// What is remembered of a session.
+#[derive(Debug, Default)]
+struct Visit {
+    null_sender: bool,
+    recipients: usize,
+    guesses: u32,
+}
+
+/// Runs a session to its end.
+pub(crate) async fn run(mx: &Mx, mut conversation: Conversation) -> Ended {
+    let mut visit = Visit::default();
+    loop {
+        let event = match conversation.next().await {
+            Ok(event) => event,
+            Err(ended) => return ended,
+        };
+        match event {
+            Event::Mail(mail) => {
+                let reply = visit.mail(mx, &conversation, &mail);
+                conversation.answer(reply);
+            }
+            Event::Recipient(recipient) => {
+                let reply = visit.recipient(mx, &recipient).await;
+                conversation.answer(reply);
+            }
+            Event::Message { envelope, message } => {
+                let reply = receive::message(mx, &conversation, envelope, message).await;
+                conversation.answer(reply);
+            }
+            Event::Refused(why) => mx.metrics.refuse(why.name()),
+            Event::Hello => {
+                let version = conversation.tls().map(|tls| tls.version.to_string());
+                let version = version.as_deref().unwrap_or("none");
+                mx.metrics.tls.with_label_values(&[version]).inc();
+            }
+            // Not offered on port 25.
+            Event::Auth(_) => conversation.answer(Reply::new(
+                502,
+                EnhancedStatus::new(5, 5, 1),
+                "AUTH is not offered",
+            )),
+            // The conversation deals with the last two.
+            Event::Reset | Event::StartTls | Event::Close => {}
+        }
+    }
+}
+
+impl Visit {
+    fn mail(&mut self, mx: &Mx, conversation: &Conversation, mail: &MailParameters) -> Reply {
+        let sender = mail.from.address().map(|address| address.domain());
+        let in_clear = conversation.session().channel() == Channel::Plain;
+        if in_clear && !mx.settings.inbound.accepts_cleartext(conversation.peer(), sender) {
+            mx.metrics.refuse("cleartext");
+            return mx.settings.cleartext_refusal();
+        }
+        self.null_sender = mail.from == ReversePath::Null;
+        self.recipients = 0;
+        Reply::new(250, EnhancedStatus::new(2, 1, 0), "Sender taken")
+    }
+
+    async fn recipient(&mut self, mx: &Mx, recipient: &Recipient) -> Reply {
+        if self.null_sender && self.recipients >= NULL_SENDER_RECIPIENTS {
+            mx.metrics.refuse("null_sender_recipients");
+            let text = "Too many recipients for a report";
+            return Reply::new(452, EnhancedStatus::new(4, 5, 3), text);
+        }
+        match mx.directory.resolve(&recipient.address) {
+            Resolution::Accounts(_) => {
+                self.recipients += 1;
+                Reply::new(250, EnhancedStatus::new(2, 1, 5), "Recipient taken")
+            }
+            Resolution::Unknown => {
+                mx.metrics.refuse("unknown_recipient");
+                let text = "Nobody here has this address";
+                self.guessed(Reply::new(550, EnhancedStatus::new(5, 1, 1), text)).await
+            }
+            Resolution::NotOurs => {
+                mx.metrics.refuse("relay");
+                let text = "We do not relay mail to other domains";
+                self.guessed(Reply::new(550, EnhancedStatus::new(5, 7, 1), text)).await
+            }
+        }
+    }
+
+    /// Makes guessing addresses slow, and then impossible.
+    async fn guessed(&mut self, reply: Reply) -> Reply {
+        self.guesses += 1;
+        if self.guesses > MAX_GUESSES {
+            let text = "Too many wrong recipients";
+            return Reply::new(421, EnhancedStatus::new(4, 7, 0), text);
+        }
+        if self.guesses > FREE_GUESSES {
+            tokio::time::sleep(GUESS_DELAY).await;
+        }
+        reply
+    }
+}
