@@ -1,1 +1,46 @@
-fn main() {}
+//! `wardpost`: the daemon and its command line. This crate puts the parts together and decides
+//! nothing itself.
+//!
+//! `wardpost serve` is the daemon. `check` and `setup` work on the files; every other command talks to
+//! the running daemon over its control socket, and so needs no access to keys or data.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, mistakes in the configuration included.
+
+mod ask;
+mod check;
+mod cli;
+mod control;
+mod failure;
+mod kit;
+mod logging;
+mod process;
+mod serve;
+mod setup;
+mod system_key;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Failure;
+use std::process::ExitCode;
+use wardpost_config::Config;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("wardpost: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    process::harden();
+    let config = Config::load(&cli.config)?;
+    match cli.command {
+        Command::Serve => serve::serve(config),
+        Command::Check => check::check(&config),
+        Command::Setup(options) => setup::setup(&config, &options),
+        Command::Control(command) => control::control(&config, command, cli.json),
+    }
+}

@@ -50,7 +50,7 @@ impl Admin {
         let id = self.find(name)?.id;
         self.parts.directory.remove_account(id).await?;
         // From here on nothing opens the mail any more; deleting it frees the room it takes.
-        self.parts.mailboxes.purge(id).await?;
+        self.parts.mailboxes.remove_account(id).await?;
         tracing::info!(account = %id, "account removed");
         Ok(Answer::Done)
     }

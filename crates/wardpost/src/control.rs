@@ -1,0 +1,137 @@
+//! Commands that the running daemon carries out.
+
+use crate::ask::{Source, confirm};
+use crate::cli::{
+    AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand, KitOptions,
+    ParcelCommand, QueueCommand, RouteCommand,
+};
+use crate::failure::Failure;
+use crate::kit;
+use std::io::Write;
+use wardpost_admin::{
+    AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
+    QueueRequest, Request,
+};
+use wardpost_config::Config;
+use wardpost_mail::QueueId;
+
+/// Asks the daemon and prints its answer.
+pub(crate) fn control(config: &Config, command: ControlCommand, json: bool) -> Result<(), Failure> {
+    // Connect first: nobody should type a password to be told that the daemon is not running.
+    let mut client = Client::connect(&config.admin_socket())?;
+    let mut kit_options = KitOptions { recovery_kit: None };
+    let request = request(command, &mut kit_options)?;
+    let mut handed_out = Ok(());
+    let answer = client.call(&request, |secret| handed_out = kit::hand_out(&secret, &kit_options));
+    handed_out?;
+    print(&answer?, json)
+}
+
+fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
+    let text = if json {
+        answer.json().map(|text| text + "\n").map_err(Failure::from_error)?
+    } else {
+        answer.to_string()
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `wardpost queue list | head` is not a failure.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write the answer: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Failure> {
+    Ok(match command {
+        ControlCommand::Account(command) => Request::Account(account(command, kit)?),
+        ControlCommand::Alias(command) => Request::Alias(alias(command)),
+        ControlCommand::Domain(command) => Request::Domain(domain(command)),
+        ControlCommand::Route(RouteCommand::Explain { from, to }) => Request::Route { from, to },
+        ControlCommand::Queue(command) => Request::Queue(queue(command)),
+        ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
+        ControlCommand::Status => Request::Status,
+    })
+}
+
+fn account(command: AccountCommand, kit: &mut KitOptions) -> Result<AccountRequest, Failure> {
+    Ok(match command {
+        AccountCommand::Add { address, name, password, kit: options } => {
+            *kit = options;
+            let prompt = format!("Password for {address} (at least 15 characters)");
+            let password = Source::new(password.password_stdin).new_password(&prompt)?;
+            AccountRequest::Add { address, name, password }
+        }
+        AccountCommand::List => AccountRequest::List,
+        AccountCommand::Show { account } => AccountRequest::Show { account },
+        AccountCommand::Remove { account, yes } => {
+            if !yes {
+                confirm(&format!("{account} and all its mail will be gone for good."))?;
+            }
+            AccountRequest::Remove { account }
+        }
+        AccountCommand::Passwd { account, password } => {
+            let source = Source::new(password.password_stdin);
+            let current = source.secret("The password so far")?;
+            let new = source.new_password("New password (at least 15 characters)")?;
+            AccountRequest::Passwd { account, current, new }
+        }
+        AccountCommand::Recover { account, password } => {
+            let source = Source::new(password.password_stdin);
+            let kit = source.secret("The secret on the recovery kit")?;
+            let new = source.new_password("New password (at least 15 characters)")?;
+            AccountRequest::Recover { account, kit, new }
+        }
+        AccountCommand::AppPassword(command) => AccountRequest::AppPassword(app_password(command)?),
+    })
+}
+
+fn app_password(command: AppPasswordCommand) -> Result<AppPasswordRequest, Failure> {
+    Ok(match command {
+        AppPasswordCommand::Add { account, label, password } => {
+            let prompt = format!("Password of {account}");
+            let password = Source::new(password.password_stdin).secret(&prompt)?;
+            AppPasswordRequest::Add { account, label, password }
+        }
+        AppPasswordCommand::List { account } => AppPasswordRequest::List { account },
+        AppPasswordCommand::Remove { account, number } => {
+            AppPasswordRequest::Remove { account, slot: number }
+        }
+    })
+}
+
+fn alias(command: AliasCommand) -> AliasRequest {
+    match command {
+        AliasCommand::Add { address, accounts } => AliasRequest::Add { address, targets: accounts },
+        AliasCommand::List => AliasRequest::List,
+        AliasCommand::Remove { address } => AliasRequest::Remove { address },
+    }
+}
+
+fn domain(command: DomainCommand) -> DomainRequest {
+    match command {
+        DomainCommand::Add { domain } => DomainRequest::Add { domain },
+        DomainCommand::List => DomainRequest::List,
+        DomainCommand::Remove { domain } => DomainRequest::Remove { domain },
+    }
+}
+
+fn queue(command: QueueCommand) -> QueueRequest {
+    match command {
+        QueueCommand::List { limit } => QueueRequest::List { after: None, limit },
+        QueueCommand::Show { item } => QueueRequest::Show { id: QueueId(item) },
+        QueueCommand::Retry { item } => QueueRequest::Retry { id: QueueId(item) },
+        QueueCommand::Drop { item } => QueueRequest::Drop { id: QueueId(item) },
+    }
+}
+
+fn parcel(command: ParcelCommand) -> ParcelRequest {
+    match command {
+        ParcelCommand::List { sender } => ParcelRequest::List { sender },
+        ParcelCommand::Show { parcel } => ParcelRequest::Show { id: parcel },
+        ParcelCommand::Code { recipient } => ParcelRequest::Code { recipient },
+        ParcelCommand::Unlock { parcel } => ParcelRequest::Unlock { id: parcel },
+        ParcelCommand::Recall { parcel } => ParcelRequest::Recall { id: parcel },
+    }
+}

@@ -1,0 +1,185 @@
+//! Where one part's shape meets another's.
+
+use super::roles::Roles;
+use super::state::State;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::SystemTime;
+use wardpost_admin::{
+    CertificateView, HopView, Host, ListenerView, RouteExplainer, RouteView, time_text,
+};
+use wardpost_config::Config;
+use wardpost_courier::{Courier, HostReport};
+use wardpost_directory::{Directory, DkimAlgorithm, Resolution};
+use wardpost_mail::{Address, Domain};
+use wardpost_net::ServerTls;
+use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
+use wardpost_signer::{Algorithm, Signer, SigningKey};
+
+/// The directory's signing keys in the signer's terms.
+pub(crate) fn signing_keys(directory: &Directory) -> Vec<SigningKey> {
+    let of_domain = |domain: Domain| {
+        directory.dkim_keys(&domain).into_iter().map(move |key| SigningKey {
+            domain: domain.clone(),
+            selector: key.selector,
+            algorithm: match key.algorithm {
+                DkimAlgorithm::Ed25519 => Algorithm::Ed25519,
+                DkimAlgorithm::Rsa2048 => Algorithm::Rsa2048,
+            },
+            private_pkcs8: key.private_pkcs8,
+        })
+    };
+    directory.domains().into_iter().flat_map(of_domain).collect()
+}
+
+/// What outgoing mail must meet.
+pub(crate) fn outbound_rules(config: &Config) -> OutboundRules {
+    OutboundRules {
+        floor: config.transport.floor,
+        max_size: config.limits.message_bytes as u64,
+        ..OutboundRules::default()
+    }
+}
+
+/// What the control interface may know of the program.
+pub(crate) struct Program {
+    hostname: Domain,
+    started: SystemTime,
+    listeners: Vec<ListenerView>,
+    tls: ServerTls,
+    directory: Directory,
+    signer: Arc<Signer>,
+}
+
+impl Program {
+    pub(crate) fn new(
+        config: &Config,
+        state: &State,
+        roles: &Roles,
+        tls: &ServerTls,
+        listeners: Vec<ListenerView>,
+    ) -> Self {
+        Self {
+            hostname: config.hostname.clone(),
+            started: SystemTime::now(),
+            listeners,
+            tls: tls.clone(),
+            directory: state.directory.clone(),
+            signer: Arc::clone(&roles.signer),
+        }
+    }
+}
+
+impl Host for Program {
+    fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    fn hostname(&self) -> &Domain {
+        &self.hostname
+    }
+
+    fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    fn listeners(&self) -> Vec<ListenerView> {
+        self.listeners.clone()
+    }
+
+    fn certificate(&self) -> CertificateView {
+        CertificateView {
+            expires: time_text(self.tls.expires_at()),
+            self_signed: self.tls.is_self_signed(),
+        }
+    }
+
+    fn domains_changed(&self) -> Result<(), String> {
+        self.signer.replace(&signing_keys(&self.directory)).map_err(|error| error.to_string())
+    }
+}
+
+/// Explains routes: the policy's plan, and the courier's look at the path.
+pub(crate) struct Routes {
+    directory: Directory,
+    courier: Arc<Courier>,
+    rules: OutboundRules,
+}
+
+impl Routes {
+    pub(crate) fn new(config: &Config, state: &State, roles: &Roles) -> Self {
+        Self {
+            directory: state.directory.clone(),
+            courier: Arc::clone(&roles.courier),
+            rules: outbound_rules(config),
+        }
+    }
+}
+
+#[async_trait]
+impl RouteExplainer for Routes {
+    async fn explain(&self, from: &Address, to: &Address) -> RouteView {
+        let place = match self.directory.resolve(to) {
+            Resolution::Accounts(_) => Place::Ours,
+            Resolution::Unknown => Place::OursUnknown,
+            Resolution::NotOurs => Place::Elsewhere,
+        };
+        let facts = OutboundFacts {
+            recipients: &[RecipientFacts { address: to, place }],
+            subject: None,
+            route_header: None,
+            require_tls: false,
+            tls_required_no: false,
+            size: 0,
+        };
+        // The plan has one entry for each recipient; there is one.
+        let planned = outbound(&facts, &self.rules).recipients.remove(0);
+        let mut view = RouteView {
+            from: from.clone(),
+            to: to.clone(),
+            route: planned.route.name().to_owned(),
+            why: planned.why.explain().to_owned(),
+            floor: None,
+            hops: Vec::new(),
+            outcome: planned.route.name().to_owned(),
+            explanation: explanation(&planned.route),
+        };
+        if let Route::Direct { floor } = planned.route {
+            let report = self.courier.probe(to.domain(), floor).await;
+            view.floor = Some(floor);
+            view.outcome = outcome(report.direct, &report.hosts).to_owned();
+            view.explanation = report.summary;
+            view.hops = report.hosts.into_iter().map(hop).collect();
+        }
+        view
+    }
+}
+
+fn explanation(route: &Route) -> String {
+    match route {
+        Route::Local => "It is put into a mailbox on this server.".to_owned(),
+        Route::Direct { .. } => String::new(),
+        Route::Pickup => "It waits on the portal; the recipient gets a notice.".to_owned(),
+        Route::Held => "It waits until somebody decides.".to_owned(),
+        Route::Refused { reply } => format!("It is refused: {}", reply.to_string().trim_end()),
+    }
+}
+
+fn outcome(direct: bool, hosts: &[HostReport]) -> &'static str {
+    match direct {
+        true => "direct",
+        false if hosts.iter().any(|host| host.grade.is_some()) => "pickup",
+        false => "retry",
+    }
+}
+
+fn hop(host: HostReport) -> HopView {
+    HopView {
+        preference: host.preference,
+        host: host.host,
+        addresses: host.addresses,
+        grade: host.grade,
+        reasons: host.reasons,
+        error: host.error,
+    }
+}

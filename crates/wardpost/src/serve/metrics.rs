@@ -1,0 +1,270 @@
+//! The metrics page, `/metrics`, in Prometheus' text format, and `/healthz`.
+//!
+//! Roles count what they do in the registry. What can be read off the state (how deep the queue is,
+//! how many accounts are unlocked) is read when somebody looks. No label names a person, an address
+//! or a domain.
+
+use super::state::State;
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use wardpost_directory::Directory;
+use wardpost_net::{Accepted, ServerTls, Shutdown};
+use wardpost_parcel::{ParcelStats, Parcels};
+use wardpost_queue::Queue;
+use wardpost_store::Store;
+
+/// How long one connection may take over a request.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the parcels' numbers are good: counting them reads every parcel's record.
+const PARCELS_FRESH: Duration = Duration::from_secs(15);
+
+/// Everything the page shows.
+pub(crate) struct MetricsPage {
+    registry: Registry,
+    store: Store,
+    directory: Directory,
+    queue: Queue,
+    parcels: Parcels,
+    tls: ServerTls,
+    counted: Mutex<Option<(Instant, ParcelStats)>>,
+}
+
+impl MetricsPage {
+    pub(crate) fn new(registry: &Registry, state: &State, tls: &ServerTls) -> Self {
+        Self {
+            registry: registry.clone(),
+            store: state.store.clone(),
+            directory: state.directory.clone(),
+            queue: state.queue.clone(),
+            parcels: state.parcels.clone(),
+            tls: tls.clone(),
+            counted: Mutex::new(None),
+        }
+    }
+
+    /// Serves one connection.
+    pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .with_state(self);
+        let builder = Builder::new(TokioExecutor::new()).http1_only();
+        let service = TowerToHyperService::new(router);
+        let connection = builder.serve_connection(TokioIo::new(accepted.stream), service);
+        tokio::select! {
+            // Whoever looked has what they came for, or went away: there is nothing to tell them.
+            _ = tokio::time::timeout(PATIENCE, connection) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    fn render(&self) -> Result<String, prometheus::Error> {
+        let mut families = self.registry.gather();
+        families.extend(self.read());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new().encode_to_string(&families)
+    }
+
+    /// What is read off the state now.
+    fn read(&self) -> Vec<MetricFamily> {
+        let mut families = vec![
+            info(),
+            gauge(
+                "wardpost_certificate_expiry_timestamp_seconds",
+                "When our certificate ends, Unix time",
+                unix(self.tls.expires_at()),
+            ),
+        ];
+        families.extend(self.queue_families());
+        families.extend(self.parcel_families());
+        families.extend(self.directory_families());
+        families.extend(self.store_families());
+        families
+    }
+
+    fn queue_families(&self) -> Vec<MetricFamily> {
+        let queue = self.queue.stats();
+        let waiting = queue.recipients.saturating_sub(queue.due + queue.leased + queue.held);
+        let oldest = queue.oldest_age.unwrap_or_default().as_secs_f64();
+        let states = [
+            ("waiting", waiting as f64),
+            ("due", queue.due as f64),
+            ("in-progress", queue.leased as f64),
+            ("held", queue.held as f64),
+        ];
+        vec![
+            gauge("wardpost_queue_messages", "Messages that wait to go out", queue.items as f64),
+            family(
+                "wardpost_queue_recipients",
+                "Recipients of waiting messages, by state",
+                MetricType::GAUGE,
+                states.map(|(state, value)| labelled("state", state, gauge_metric(value))).into(),
+            ),
+            gauge(
+                "wardpost_queue_oldest_age_seconds",
+                "Age of the oldest waiting message; 0 when none waits",
+                oldest,
+            ),
+        ]
+    }
+
+    fn parcel_families(&self) -> Vec<MetricFamily> {
+        let Some(parcels) = self.parcel_stats() else { return Vec::new() };
+        let states = [
+            ("waiting", parcels.waiting as f64),
+            ("opened", parcels.opened as f64),
+            ("locked", parcels.locked as f64),
+        ];
+        let metrics = states.map(|(state, value)| labelled("state", state, gauge_metric(value)));
+        let help = "Parcels on the portal: never opened, opened, locked after wrong codes";
+        vec![family("wardpost_parcels", help, MetricType::GAUGE, metrics.into())]
+    }
+
+    fn parcel_stats(&self) -> Option<ParcelStats> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, stats)) = *counted
+            && when.elapsed() < PARCELS_FRESH
+        {
+            return Some(stats);
+        }
+        let stats = self
+            .parcels
+            .stats()
+            .map_err(|error| tracing::error!(%error, "parcels could not be counted"))
+            .ok()?;
+        *counted = Some((Instant::now(), stats));
+        Some(stats)
+    }
+
+    fn directory_families(&self) -> Vec<MetricFamily> {
+        let directory = self.directory.stats();
+        let results = [
+            ("ok", directory.logins_ok),
+            ("failed", directory.logins_failed),
+            ("slowed", directory.logins_slowed),
+        ];
+        vec![
+            gauge("wardpost_accounts", "Accounts", directory.accounts as f64),
+            gauge(
+                "wardpost_accounts_unlocked",
+                "Accounts whose keys are in memory because their owner is logged in",
+                directory.unlocked as f64,
+            ),
+            family(
+                "wardpost_logins_total",
+                "Log-ins by result; slowed: turned away because too many failed before",
+                MetricType::COUNTER,
+                results.map(|(name, n)| labelled("result", name, counter_metric(n))).into(),
+            ),
+            counter("wardpost_password_hashes_total", "Full password hashes run", directory.hashes),
+        ]
+    }
+
+    fn store_families(&self) -> Vec<MetricFamily> {
+        let store = self.store.metrics();
+        let sync = &store.sync_latency;
+        let mut histogram = Histogram::default();
+        histogram.set_sample_count(sync.count);
+        histogram.set_sample_sum(sync.sum.as_secs_f64());
+        histogram.set_bucket(sync.buckets.iter().map(|(bound, n)| bucket(*bound, *n)).collect());
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        vec![
+            family(
+                "wardpost_store_sync_seconds",
+                "Time of each synced write of the store",
+                MetricType::HISTOGRAM,
+                vec![metric],
+            ),
+            counter("wardpost_store_batches_total", "Batches committed", store.batches),
+            counter(
+                "wardpost_store_conflicts_total",
+                "Batches refused for a precondition",
+                store.conflicts,
+            ),
+            counter(
+                "wardpost_store_disk_full_total",
+                "Batches refused because the disk was full",
+                store.disk_full,
+            ),
+            counter("wardpost_store_written_bytes_total", "Sealed bytes written", store.bytes),
+        ]
+    }
+}
+
+async fn metrics(Shared(page): Shared<Arc<MetricsPage>>) -> impl IntoResponse {
+    // Reading the state touches the disk.
+    let text = tokio::task::spawn_blocking(move || page.render()).await;
+    match text {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        _ => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn info() -> MetricFamily {
+    let metric = labelled("version", env!("CARGO_PKG_VERSION"), gauge_metric(1.0));
+    let help = "The running version; always 1";
+    family("wardpost_build_info", help, MetricType::GAUGE, vec![metric])
+}
+
+fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
+    family(name, help, MetricType::GAUGE, vec![gauge_metric(value)])
+}
+
+fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
+    family(name, help, MetricType::COUNTER, vec![counter_metric(value)])
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn gauge_metric(value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::default();
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn counter_metric(value: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    let mut metric = Metric::default();
+    metric.set_counter(counter);
+    metric
+}
+
+fn labelled(name: &str, value: &str, mut metric: Metric) -> Metric {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    metric.set_label(vec![label]);
+    metric
+}
+
+fn bucket(bound: Duration, count: u64) -> Bucket {
+    let mut bucket = Bucket::default();
+    bucket.set_upper_bound(bound.as_secs_f64());
+    bucket.set_cumulative_count(count);
+    bucket
+}

@@ -1,0 +1,180 @@
+//! `wardpost serve`: the daemon, from opening its data to closing it.
+//!
+//! The order matters. Ports are bound before data is opened, so that a port in use costs nothing;
+//! everything is bound before systemd is told that we are ready. On the way down new connections end
+//! first, open sessions get time to finish, the courier finishes what it is in the middle of, and the
+//! store closes last: by then nobody can be promised anything any more.
+
+mod adapters;
+mod metrics;
+mod ports;
+mod roles;
+mod signals;
+mod state;
+
+use crate::failure::Failure;
+use crate::{logging, system_key};
+use adapters::{Program, Routes, signing_keys};
+use ports::{Ports, Served};
+use roles::Roles;
+use signals::{Signal, Signals};
+use state::State;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::task::JoinHandle;
+use wardpost_admin::{Admin, Parts};
+use wardpost_config::Config;
+use wardpost_keys::SystemKey;
+use wardpost_net::{ServerTls, Shutdown, systemd};
+
+/// How long sessions get to finish when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often parcels whose time is over are deleted.
+const EXPIRY: Duration = Duration::from_secs(300);
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+    logging::start(&config.log);
+    if config.acme.is_some() {
+        let text = "[acme] is not supported by this version: give certificate files with [tls]";
+        return Err(Failure::Failed(text.to_owned()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("wardpost")
+        .enable_all()
+        .build()
+        .map_err(Failure::during("starting"))?;
+    let result = runtime.block_on(daemon(&config));
+    // Sessions that outstayed the drain end here, and nothing waits for them.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn daemon(config: &Config) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(Failure::during("listening for signals"))?;
+    let ports = Ports::bind(&config.listen)?;
+    let key: SystemKey = system_key::load_or_create(config)?;
+    let state = State::open(config, &key).await?;
+    drop(key);
+    let result = serve_state(config, &state, ports, &mut signals).await;
+    state.close().await;
+    result
+}
+
+async fn serve_state(
+    config: &Config,
+    state: &State,
+    ports: Ports,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let shutdown = Shutdown::new();
+    let tls = server_tls(config)?;
+    let roles = Roles::new(config, state, &tls)?;
+    let listeners = ports.views();
+    let program = Arc::new(Program::new(config, state, &roles, &tls, listeners));
+    let control_stop = Shutdown::new();
+    let control = control(config, state, &roles, program, &control_stop)?;
+    let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
+    let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
+    let upkeep = tokio::spawn(upkeep(state.parcels.clone()));
+    let watchdog = tokio::spawn(systemd::watchdog());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    systemd::ready();
+    until_stopped(signals, &tls).await;
+    tracing::info!("stopping");
+    systemd::stopping();
+    upkeep.abort();
+    stop(&shutdown, running, courier).await;
+    control_stop.begin();
+    // The task ends with the request just made; that it may have panicked changes nothing now.
+    let _ = control.await;
+    watchdog.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Certificate files if they are configured, and else a certificate of our own making.
+fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
+    let tls = match &config.tls {
+        Some(files) => ServerTls::from_pem_files(&files.certificate, &files.private_key),
+        None => ServerTls::self_signed(&config.data_dir, &config.hostname),
+    };
+    let tls = tls.map_err(Failure::from_error)?;
+    if tls.is_self_signed() {
+        tracing::warn!("no certificate is configured: using a self-signed one that others do not trust");
+    }
+    Ok(tls)
+}
+
+/// Starts the control socket.
+fn control(
+    config: &Config,
+    state: &State,
+    roles: &Roles,
+    program: Arc<Program>,
+    stop: &Shutdown,
+) -> Result<JoinHandle<()>, Failure> {
+    let admin = Admin::new(Parts {
+        directory: state.directory.clone(),
+        mailboxes: state.mailboxes.clone(),
+        queue: state.queue.clone(),
+        parcels: state.parcels.clone(),
+        host: program,
+        routes: Arc::new(Routes::new(config, state, roles)),
+    });
+    let stop = stop.clone();
+    let stopped = async move { stop.cancelled().await };
+    let serving = wardpost_admin::serve(&config.admin_socket(), Arc::new(admin), stopped);
+    Ok(tokio::spawn(serving.map_err(Failure::from_error)?))
+}
+
+/// Deletes parcels whose time is over.
+async fn upkeep(parcels: wardpost_parcel::Parcels) {
+    let mut ticks = tokio::time::interval(EXPIRY);
+    loop {
+        ticks.tick().await;
+        match parcels.expire().await {
+            Ok(purged) if purged.messages > 0 => {
+                let unread = purged.unread.len();
+                tracing::info!(messages = purged.messages, unread, "expired parcels deleted");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "expired parcels could not be deleted"),
+        }
+    }
+}
+
+/// Returns when the daemon is to stop; reads certificates again whenever it is asked to.
+async fn until_stopped(signals: &mut Signals, tls: &ServerTls) {
+    while let Signal::Reload = signals.next().await {
+        systemd::reloading();
+        match tls.reload() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => tracing::error!(%error, "the certificate could not be read; the old one stays"),
+        }
+        systemd::ready();
+    }
+}
+
+/// Ends listeners, sessions and courier, in no more than [`DRAIN`].
+async fn stop(shutdown: &Shutdown, listeners: Vec<JoinHandle<()>>, courier: JoinHandle<()>) {
+    let deadline = SystemTime::now() + DRAIN;
+    shutdown.begin();
+    for listener in listeners {
+        // A listener ends at once; one that panicked has ended too.
+        let _ = listener.await;
+    }
+    let left = shutdown.drain(DRAIN).await;
+    if left > 0 {
+        tracing::warn!(sessions = left, "sessions were cut off");
+    }
+    let rest = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    if tokio::time::timeout(rest.max(Duration::from_millis(100)), courier).await.is_err() {
+        tracing::warn!("attempts of the courier were cut off; they will be made again");
+    }
+}
+
+/// The signing keys of all domains, as the signer takes them.
+fn signer(state: &State) -> Result<wardpost_signer::Signer, Failure> {
+    wardpost_signer::Signer::new(&signing_keys(&state.directory)).map_err(Failure::from_error)
+}

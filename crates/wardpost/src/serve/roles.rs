@@ -1,0 +1,165 @@
+//! The roles, each given what it works with.
+
+use super::signer;
+use super::state::State;
+use crate::failure::Failure;
+use async_trait::async_trait;
+use prometheus::Registry;
+use prometheus::process_collector::ProcessCollector;
+use std::sync::Arc;
+use std::time::Duration;
+use wardpost_config::Config;
+use wardpost_courier::Courier;
+use wardpost_dns::HickoryResolver;
+use wardpost_imap::Imap;
+use wardpost_mail::Address;
+use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
+use wardpost_net::{ClientTls, ServerTls, load_roots};
+use wardpost_portal::Portal;
+use wardpost_sender_auth::SenderAuth;
+use wardpost_signer::Signer;
+use wardpost_submission::Submission;
+use wardpost_verdict::Roots;
+
+/// How long finding out about a sender may take.
+const SENDER_TIME_LIMIT: Duration = Duration::from_secs(20);
+/// A parcel's answer may be as large as this, however large messages may be.
+const MAX_ANSWER: usize = 25 << 20;
+
+/// The roles, and what they share.
+pub(crate) struct Roles {
+    pub(crate) registry: Registry,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) mx: Arc<Mx>,
+    pub(crate) submission: Arc<Submission>,
+    pub(crate) imap: Arc<Imap>,
+    pub(crate) portal: Arc<Portal>,
+    pub(crate) courier: Arc<Courier>,
+}
+
+impl Roles {
+    pub(crate) fn new(config: &Config, state: &State, tls: &ServerTls) -> Result<Self, Failure> {
+        let resolver = HickoryResolver::new(&config.dns.servers).map_err(Failure::from_error)?;
+        let signer = Arc::new(signer(state)?);
+        let registry = Registry::new();
+        let roles = Self {
+            mx: mx(config, state, tls, &resolver),
+            submission: submission(config, state, tls, &signer),
+            imap: imap(config, state, tls),
+            portal: portal(config, state, tls)?,
+            courier: courier(config, state, resolver, &signer, &registry)?,
+            signer,
+            registry,
+        };
+        roles.register().map_err(Failure::from_error)?;
+        Ok(roles)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(ProcessCollector::for_self()))?;
+        self.mx.metrics().register(&self.registry)?;
+        self.submission.metrics().register(&self.registry)?;
+        self.imap.metrics().register(&self.registry)?;
+        self.portal.register(&self.registry)
+    }
+}
+
+fn mx(config: &Config, state: &State, tls: &ServerTls, resolver: &HickoryResolver) -> Arc<Mx> {
+    let settings = wardpost_sender_auth::Settings {
+        hostname: config.hostname.clone(),
+        time_limit: SENDER_TIME_LIMIT,
+    };
+    Mx::new(
+        wardpost_mx::Settings::from_config(config),
+        tls.clone(),
+        state.directory.clone(),
+        state.mailboxes.clone(),
+        Arc::new(Senders(SenderAuth::new(resolver.hickory(), settings))),
+    )
+}
+
+/// Sender checks in the shape port 25 asks for.
+struct Senders(SenderAuth);
+
+#[async_trait]
+impl SenderFacts for Senders {
+    async fn facts(&self, claim: Claim<'_>) -> Facts {
+        let Claim { peer, helo, sender, message } = claim;
+        let found = self.0.facts(wardpost_sender_auth::Claim { peer, helo, sender, message }).await;
+        Facts { inbound: found.inbound, authentication_results: found.authentication_results }
+    }
+}
+
+fn submission(
+    config: &Config,
+    state: &State,
+    tls: &ServerTls,
+    signer: &Arc<Signer>,
+) -> Arc<Submission> {
+    Submission::new(
+        wardpost_submission::Settings::from_config(config),
+        tls.clone(),
+        state.directory.clone(),
+        state.queue.clone(),
+        Arc::clone(signer),
+    )
+}
+
+fn imap(config: &Config, state: &State, tls: &ServerTls) -> Arc<Imap> {
+    let settings = wardpost_imap::Settings {
+        append_limit: config.limits.message_bytes as u64,
+        ..wardpost_imap::Settings::default()
+    };
+    Imap::new(settings, state.directory.clone(), state.mailboxes.clone(), tls.clone())
+}
+
+fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>, Failure> {
+    let settings = wardpost_portal::Settings {
+        url: config.portal.url.clone(),
+        practice: config.practice.name.clone(),
+        phone: config.practice.phone.clone(),
+        hostname: config.hostname.clone(),
+        max_answer: config.limits.message_bytes.min(MAX_ANSWER),
+    };
+    let (directory, mailboxes) = (state.directory.clone(), state.mailboxes.clone());
+    Portal::new(settings, directory, mailboxes, state.parcels.clone(), tls)
+        .map_err(Failure::from_error)
+}
+
+fn courier(
+    config: &Config,
+    state: &State,
+    resolver: HickoryResolver,
+    signer: &Arc<Signer>,
+    registry: &Registry,
+) -> Result<Arc<Courier>, Failure> {
+    let parts = wardpost_courier::Parts {
+        resolver: Arc::new(resolver),
+        tls: ClientTls::new().map_err(Failure::from_error)?,
+        roots: Arc::new(roots(config)?),
+        queue: state.queue.clone(),
+        parcels: state.parcels.clone(),
+        mailboxes: state.mailboxes.clone(),
+        directory: state.directory.clone(),
+        signer: Arc::clone(signer),
+    };
+    Courier::new(courier_settings(config)?, parts, registry).map_err(Failure::from_error)
+}
+
+fn courier_settings(config: &Config) -> Result<wardpost_courier::Settings, Failure> {
+    // Notices and reports come from nobody in particular; answers to it reach somebody all the same.
+    let postmaster = Address::parse(&format!("postmaster@{}", config.domain));
+    let postmaster = postmaster.map_err(Failure::from_error)?;
+    Ok(wardpost_courier::Settings {
+        smtp_port: config.transport.smtp_port,
+        own_addresses: config.listen.mx.clone(),
+        practice: config.practice.name.clone(),
+        phone: config.practice.phone.clone(),
+        portal_url: config.portal.url.clone(),
+        ..wardpost_courier::Settings::new(&config.hostname, postmaster)
+    })
+}
+
+fn roots(config: &Config) -> Result<Roots, Failure> {
+    load_roots(config.transport.extra_roots.as_deref()).map_err(Failure::from_error)
+}

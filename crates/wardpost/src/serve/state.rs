@@ -1,0 +1,59 @@
+//! What the daemon keeps: the store and everything in it.
+
+use crate::failure::Failure;
+use std::time::Duration;
+use wardpost_config::Config;
+use wardpost_directory::Directory;
+use wardpost_keys::SystemKey;
+use wardpost_mailbox::Mailboxes;
+use wardpost_parcel::Parcels;
+use wardpost_queue::Queue;
+use wardpost_store::Store;
+
+/// Everything that lies in the store.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) directory: Directory,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) queue: Queue,
+    pub(crate) parcels: Parcels,
+}
+
+impl State {
+    /// Opens the store, making it if the data directory is new, and what lies in it.
+    pub(crate) async fn open(config: &Config, key: &SystemKey) -> Result<Self, Failure> {
+        let store = Store::open(&config.data_dir, key).map_err(Failure::from_error)?;
+        let directory = Directory::open(store.clone(), &config.domain).await;
+        let queue = Queue::open(store.clone(), queue_options(config)).await;
+        Ok(Self {
+            directory: directory.map_err(Failure::from_error)?,
+            mailboxes: Mailboxes::new(store.clone()),
+            queue: queue.map_err(Failure::from_error)?,
+            parcels: Parcels::open(store.clone(), parcel_options(config)),
+            store,
+        })
+    }
+
+    /// Writes what waits and closes the store. Whoever still holds a part of it gets errors.
+    pub(crate) async fn close(self) {
+        let closing = tokio::task::spawn_blocking(move || self.store.close());
+        if tokio::time::timeout(Duration::from_secs(30), closing).await.is_err() {
+            tracing::error!("the store did not close in time");
+        }
+    }
+}
+
+fn queue_options(config: &Config) -> wardpost_queue::Options {
+    wardpost_queue::Options {
+        lifetime: config.queue.give_up,
+        delay_after: config.queue.delay_report,
+        ..wardpost_queue::Options::default()
+    }
+}
+
+fn parcel_options(config: &Config) -> wardpost_parcel::Options {
+    wardpost_parcel::Options {
+        lifetime: config.portal.parcel_lifetime,
+        ..wardpost_parcel::Options::default()
+    }
+}
