@@ -1,7 +1,7 @@
 //! A mail decoded for a person who reads it on a page.
 
 use crate::scan::address::{self, Item};
-use crate::summary::{Kind, Part, Summary, summarise};
+use crate::summary::{Kind, Part, Sent, Summary, summarise};
 use crate::{decode, headers};
 
 /// Longest file name shown, in characters.
@@ -14,8 +14,8 @@ pub struct Readable {
     pub from_name: Option<String>,
     /// The first author's address.
     pub from_address: Option<String>,
-    /// The date, in seconds since 1970 UTC.
-    pub date: Option<i64>,
+    /// When it was written.
+    pub sent: Option<Sent>,
     /// The decoded subject.
     pub subject: Option<String>,
     /// Message-ID with angle brackets.
@@ -54,7 +54,7 @@ fn header_of(raw: &[u8], summary: &Summary) -> Readable {
     Readable {
         from_name,
         from_address,
-        date: summary.sent().map(|sent| sent.unix),
+        sent: summary.sent(),
         subject: headers::subject(raw).map(|subject| decode::without_controls(&subject)),
         message_id: headers::get(raw, "Message-ID").map(|id| id.into_owned()),
         ..Readable::default()
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(read.from_name.as_deref(), Some("Dr. Jürgen"));
         assert_eq!(read.from_address.as_deref(), Some("dana@clinic.test"));
         assert_eq!(read.subject.as_deref(), Some("Grüße"));
-        assert_eq!(read.date, Some(1_795_342_200));
+        assert_eq!(read.sent.unwrap().to_string(), "Sunday, November 22, 2026, 10:10 AM");
         assert_eq!(read.text, "café");
         assert!(read.html.unwrap().contains("cid:pic@x"));
         assert_eq!(read.inline.len(), 1);

@@ -19,6 +19,8 @@ pub struct Answer<'a> {
     pub from_name: Option<&'a str>,
     /// The writer's address.
     pub from: &'a Address,
+    /// Where answers go, when that is not the writer's address.
+    pub reply_to: Option<&'a Address>,
     /// The staff member.
     pub to: &'a Address,
     /// The subject, not encoded.
@@ -48,6 +50,9 @@ pub fn build(answer: &Answer<'_>) -> Vec<u8> {
         mail = mail
             .header("In-Reply-To", Raw::new(thread.parent))
             .header("References", Raw::new(thread.references));
+    }
+    if let Some(reply_to) = answer.reply_to {
+        mail = mail.reply_to(Mailbox::new_address(None::<&str>, reply_to.to_string()));
     }
     mail = mail.text_body(with_crlf(answer.text));
     for attachment in answer.attachments {
@@ -148,6 +153,7 @@ mod tests {
         let raw = build(&Answer {
             from_name: None,
             from: &address("lee@example.test"),
+            reply_to: None,
             to: &address("dana@clinic.test"),
             subject: &subject("Your visit\r\nBcc: x@y.test"),
             message_id: "<3@clinic.test>",
@@ -191,6 +197,7 @@ mod tests {
             let raw = build(&Answer {
                 from_name: Some(&name),
                 from: &address("lee@example.test"),
+                reply_to: None,
                 to: &address("dana@clinic.test"),
                 subject: &name,
                 message_id: "<3@clinic.test>",

@@ -1,5 +1,7 @@
 //! Summaries of whole mails: structure, offsets, envelopes, and what hostile mail does to them.
 
+#![allow(clippy::unwrap_used)] // In tests that is how to fail.
+
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;

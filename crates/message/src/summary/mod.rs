@@ -15,6 +15,7 @@ use crate::scan::parts;
 use kept::Kept;
 use mail_parser::DateTime;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::Range;
 
 /// Most octets of header fields that are kept of a mail.
@@ -36,6 +37,15 @@ pub struct Sent {
     pub unix: i64,
     /// The writer's time zone, in minutes east of UTC.
     pub offset_minutes: i16,
+}
+
+impl fmt::Display for Sent {
+    /// The writer's local time as people write it: `Sunday, November 22, 2026, 10:10 AM`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let local = self.unix.saturating_add(i64::from(self.offset_minutes) * 60);
+        let time = jiff::Timestamp::from_second(local).unwrap_or(jiff::Timestamp::MAX);
+        write!(f, "{}", time.strftime("%A, %B %-d, %Y, %-I:%M %p"))
+    }
 }
 
 /// One part of a mail (RFC 2045 §2.5 "body part", or the mail itself at the root).
