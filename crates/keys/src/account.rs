@@ -53,7 +53,7 @@ impl AccountKeys {
         let sealed = secret_half_key(&account_key).seal(&[VERSION], certificate.id(), &secret);
         let mut keys = Self {
             certificate,
-            secret_half: Sealed::sealed(sealed),
+            secret_half: Sealed::from_encryption(sealed),
             slots: Vec::new(),
             next_slot: 1,
         };
@@ -253,7 +253,7 @@ impl Unlocked {
 
     /// Seals a record under the account key, bound to `context`.
     pub fn seal<T>(&self, context: &[u8], plain: &[u8]) -> Sealed<T> {
-        Sealed::sealed(self.records.seal(&[VERSION], context, plain))
+        Sealed::from_encryption(self.records.seal(&[VERSION], context, plain))
     }
 
     /// Opens what [`Unlocked::seal`] made under the same context.

@@ -25,7 +25,7 @@ impl LinkKey {
 
     /// Seals a record, bound to `context`.
     pub fn seal<T>(&self, context: &[u8], plain: &[u8]) -> Sealed<T> {
-        Sealed::sealed(self.records.seal(&[1], context, plain))
+        Sealed::from_encryption(self.records.seal(&[1], context, plain))
     }
 
     /// Opens what [`LinkKey::seal`] made under the same context.

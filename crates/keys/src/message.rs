@@ -80,7 +80,7 @@ impl SessionKey {
 
     /// Seals the index record of the message.
     pub fn seal_index(&self, index: &[u8]) -> Sealed<Index> {
-        Sealed::sealed(self.index_key().seal(&[INDEX_VERSION], b"", index))
+        Sealed::from_encryption(self.index_key().seal(&[INDEX_VERSION], b"", index))
     }
 
     /// Opens the index record of the message.
@@ -108,7 +108,7 @@ impl SessionKey {
         let mut literal = LiteralWriter::new(message).build().map_err(openpgp_failed)?;
         literal.write_all(plain).map_err(|error| SealError::OpenPgp(error.to_string()))?;
         literal.finalize().map_err(openpgp_failed)?;
-        Ok(Sealed::sealed(bytes))
+        Ok(Sealed::from_encryption(bytes))
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Sealed<T> {
 
 impl<T> Sealed<T> {
     /// Wraps what an encryption of this crate produced.
-    pub(crate) fn sealed(bytes: Vec<u8>) -> Self {
+    pub(crate) fn from_encryption(bytes: Vec<u8>) -> Self {
         Self { bytes, of: PhantomData }
     }
 

@@ -207,7 +207,7 @@ fn wrap(
     key: &Secret<[u8; 32]>,
 ) -> Sealed<Lock> {
     let sealed = Aead::new(kek.expose()).seal(b"", &context(account, info), key.expose());
-    Sealed::sealed(sealed)
+    Sealed::from_encryption(sealed)
 }
 
 fn unwrap(

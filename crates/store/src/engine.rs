@@ -7,7 +7,7 @@ mod memory;
 mod rocks;
 
 pub(crate) use memory::MemoryEngine;
-pub(crate) use rocks::{RESERVE, RocksEngine};
+pub(crate) use rocks::RocksEngine;
 
 use crate::column::Column;
 use std::ops::ControlFlow;

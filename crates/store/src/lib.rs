@@ -20,4 +20,4 @@ pub use column::Column;
 pub use commit::{CommitTicket, Committed};
 pub use error::{CommitError, OpenError, StoreError};
 pub use metrics::{Histogram, StoreMetrics};
-pub use store::Store;
+pub use store::{Entry, Options, Store, Visitor};

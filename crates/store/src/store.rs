@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::commit::{CommitTicket, Committed};
-use crate::engine::{Change, Engine, EngineError, MemoryEngine, RESERVE, RocksEngine};
+use crate::engine::{Change, Engine, EngineError, MemoryEngine, RocksEngine};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::layout::Layout;
 use crate::metrics::{Counters, StoreMetrics};
@@ -14,6 +14,25 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use wardpost_keys::{DataKey, IndexKey, Keyring, SystemKey};
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+/// What [`Store::for_each`] calls for each key and value.
+pub type Visitor<'a> = dyn FnMut(&[u8], Vec<u8>) -> ControlFlow<()> + 'a;
+
+/// What can be set when a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of the disk to keep free. Below it only batches that free space are let through, so
+    /// that the database never meets a full disk in the middle of its own work.
+    pub reserve: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { reserve: 64 << 20 }
+    }
+}
 
 /// The sealed store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -36,18 +55,15 @@ impl Store {
     /// missing keyring, a newer format, a foreign directory and one in use, and leaves each as it
     /// was.
     pub fn open(dir: &Path, key: &SystemKey) -> Result<Self, OpenError> {
-        Self::open_with_reserve(dir, key, RESERVE)
+        Self::open_with(dir, key, &Options::default())
     }
 
-    /// Opens a data directory and keeps `reserve` bytes of its disk free.
-    pub(crate) fn open_with_reserve(
-        dir: &Path,
-        key: &SystemKey,
-        reserve: u64,
-    ) -> Result<Self, OpenError> {
+    /// As [`Store::open`], with settings.
+    pub fn open_with(dir: &Path, key: &SystemKey, options: &Options) -> Result<Self, OpenError> {
         let (layout, keyring) = Layout::open(dir, key)?;
         layout.make_database_dir()?;
-        let engine = RocksEngine::open(&layout.database(), reserve).map_err(OpenError::Database)?;
+        let engine =
+            RocksEngine::open(&layout.database(), options.reserve).map_err(OpenError::Database)?;
         layout.complete()?;
         Self::start(Arc::new(engine), keyring, Some(layout))
     }
@@ -102,7 +118,7 @@ impl Store {
         prefix: &[u8],
         start_after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Entry>, StoreError> {
         let mut found = Vec::new();
         self.0.walk(column, prefix, start_after, limit, &mut |key, value| {
             found.push((key.to_vec(), value));
@@ -116,7 +132,7 @@ impl Store {
         &self,
         column: Column,
         prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], Vec<u8>) -> ControlFlow<()>,
+        visit: &mut Visitor<'_>,
     ) -> Result<(), StoreError> {
         self.0.walk(column, prefix, None, usize::MAX, visit)
     }
@@ -192,7 +208,7 @@ impl Inner {
         prefix: &[u8],
         start_after: Option<&[u8]>,
         limit: usize,
-        visit: &mut dyn FnMut(&[u8], Vec<u8>) -> ControlFlow<()>,
+        visit: &mut Visitor<'_>,
     ) -> Result<(), StoreError> {
         let mut outcome = Ok(());
         self.engine.scan(column, prefix, start_after, limit, &mut |key, sealed| match self

@@ -16,11 +16,6 @@ const BLOCK_CACHE: usize = 16 * MIB;
 const WRITE_BUFFERS: usize = 24 * MIB;
 /// Values from this size on live in blob files and are not rewritten by each compaction.
 const MIN_BLOB: u64 = 4096;
-/// Once the free space is below this, only batches that free space are let through. RocksDB then
-/// still has room to flush and compact, and never meets a full disk in the middle of a write.
-pub(crate) const RESERVE: u64 = 64 * MIB as u64;
-/// What those batches may still use of the reserve.
-const LAST_RESERVE: u64 = RESERVE / 4;
 
 /// RocksDB with one column family a column.
 pub(crate) struct RocksEngine {
@@ -58,7 +53,8 @@ impl RocksEngine {
         let Ok(stat) = rustix::fs::statvfs(&self.path) else { return Ok(()) };
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         let frees_only = changes.iter().all(|change| change.value.is_none());
-        let reserve = if frees_only { self.reserve.min(LAST_RESERVE) } else { self.reserve };
+        // Removing takes space too, before it gives any: a part of the reserve is for that.
+        let reserve = if frees_only { self.reserve / 4 } else { self.reserve };
         let size: usize = changes.iter().map(Change::size).sum();
         if free < reserve.saturating_add(size as u64) { Err(EngineError::Full) } else { Ok(()) }
     }
