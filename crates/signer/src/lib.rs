@@ -197,3 +197,6 @@ fn key_signer(key: &SigningKey) -> Result<KeySigner, SignError> {
         .selector(key.selector.as_str())
         .headers(names))
 }
+
+#[cfg(test)]
+mod tests;
