@@ -1,21 +1,28 @@
-//! The courier itself: takes work, hands it to the route's own module, records what came of it.
+//! The courier itself: takes work, hands it to its route, records what came of it.
 
+use crate::fate::{Fate, Word};
 use crate::metrics::Metrics;
-use crate::probe::PathReport;
+use crate::pool::Pool;
 use crate::settings::{Parts, Settings};
 use prometheus::Registry;
 use std::sync::Arc;
-use wardpost_mail::{Domain, TlsGrade};
+use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
+use wardpost_mail::{EnhancedStatus, QueueId, Reply};
 use wardpost_net::Shutdown;
+use wardpost_policy::Route;
+use wardpost_queue::{Evidence, Kind, QueueError, Work};
+use wardpost_verdict::Floor;
+
+/// How often idle connections are looked over.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// Carries what the queue holds to where it belongs.
 pub struct Courier {
-    #[allow(dead_code)]
     pub(crate) settings: Settings,
-    #[allow(dead_code)]
     pub(crate) parts: Parts,
-    #[allow(dead_code)]
     pub(crate) metrics: Metrics,
+    pub(crate) pool: Pool,
 }
 
 impl Courier {
@@ -29,18 +36,106 @@ impl Courier {
         registry: &Registry,
     ) -> Result<Arc<Self>, prometheus::Error> {
         let metrics = Metrics::register(registry)?;
-        Ok(Arc::new(Self { settings, parts, metrics }))
+        let pool = Pool::new(settings.timeouts.idle);
+        Ok(Arc::new(Self { settings, parts, metrics, pool }))
     }
 
     /// Works until `shutdown`, and returns when the attempts under way have ended.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let _ = shutdown;
-        unimplemented!()
+        let workers = u32::try_from(self.settings.workers.max(1)).unwrap_or(u32::MAX);
+        let places = Arc::new(Semaphore::new(workers as usize));
+        let sweeper = tokio::spawn(Arc::clone(&self).sweep());
+        while let Some((work, place)) = self.next(&places, &shutdown).await {
+            let courier = Arc::clone(&self);
+            tokio::spawn(async move {
+                courier.attempt(work).await;
+                drop(place);
+            });
+        }
+        // The semaphore is never closed: this waits until every place has been given back.
+        let _ = places.acquire_many(workers).await;
+        sweeper.abort();
+        self.hang_up(true).await;
     }
 
-    /// Looks at the path to a domain: look-ups, handshakes, verdicts; no mail.
-    pub async fn probe(&self, domain: &Domain, floor: TlsGrade) -> PathReport {
-        let _ = (domain, floor);
-        unimplemented!()
+    /// The next work and a place to do it in; `None` once it is time to finish.
+    async fn next(
+        &self,
+        places: &Arc<Semaphore>,
+        shutdown: &Shutdown,
+    ) -> Option<(Work, tokio::sync::OwnedSemaphorePermit)> {
+        let next = async {
+            let place = Arc::clone(places).acquire_owned().await.ok()?;
+            Some((self.parts.queue.next_due().await, place))
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            next = next => next,
+        }
+    }
+
+    /// Makes one attempt and records it.
+    async fn attempt(&self, work: Work) {
+        let id = work.id;
+        let message = match self.message(id).await {
+            Ok(message) => message,
+            Err(error) => {
+                // Dropping the work gives its recipients back to the schedule.
+                tracing::error!(queue_id = %id, %error, "a queued message cannot be read");
+                return;
+            }
+        };
+        let fates = self.carry_out(&work, &message).await;
+        let record = self.conclude(&work, &message, fates).await;
+        if let Err(error) = self.parts.queue.record(work, record).await {
+            tracing::warn!(queue_id = %id, %error, "an attempt could not be recorded");
+        }
+    }
+
+    /// Reads a message off the disk, away from the threads that serve connections.
+    async fn message(&self, id: QueueId) -> Result<Vec<u8>, QueueError> {
+        let queue = self.parts.queue.clone();
+        match tokio::task::spawn_blocking(move || queue.message(id)).await {
+            Ok(message) => message,
+            Err(_) => Err(QueueError::Damaged),
+        }
+    }
+
+    /// Does what the route says; one fate for each recipient.
+    async fn carry_out(&self, work: &Work, message: &[u8]) -> Vec<Fate> {
+        let all = |fate: Fate| vec![fate; work.recipients.len()];
+        match (&work.route, work.kind) {
+            (Route::Local, _) => self.try_local(work, message).await,
+            (Route::Direct { .. }, Kind::Notice) => self.try_notice(work, message).await,
+            (Route::Direct { floor }, Kind::Mail | Kind::Report) => {
+                self.try_direct(work, Floor::new(*floor), message).await
+            }
+            (Route::Pickup, _) => {
+                let evidence = Evidence::new(SystemTime::now(), "pickup was asked for");
+                all(Fate { word: Word::Pickup, evidence })
+            }
+            (Route::Held | Route::Refused { .. }, _) => {
+                let status = EnhancedStatus::new(4, 7, 1);
+                all(Fate::of_ours(Reply::new(451, status, "waits for a decision")))
+            }
+        }
+    }
+
+    /// Closes idle connections in good time, until aborted.
+    async fn sweep(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(SWEEP.min(self.settings.timeouts.idle));
+        loop {
+            ticks.tick().await;
+            self.hang_up(false).await;
+        }
+    }
+
+    async fn hang_up(&self, all: bool) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for pooled in self.pool.ripe(all) {
+            leaving.spawn(pooled.conversation.quit());
+        }
+        while leaving.join_next().await.is_some() {}
     }
 }

@@ -1,7 +1,62 @@
-//! The way out.
+//! The way out: work from the queue, each recipient by its route, and what came of it written down.
+//!
+//! # The decision
+//! For a direct recipient the mail exchangers of the domain are tried by preference (equal ones in
+//! random order), each by all its addresses: connect, EHLO, STARTTLS, handshake, verdict.
+//!
+//! | what was met | what happens |
+//! | --- | --- |
+//! | a host whose path reaches the floor | the message is offered there; its answer is the answer |
+//! | no STARTTLS, a broken handshake, a certificate that does not verify | that host is not used; the next is tried |
+//! | every host that could be spoken to is below the floor, and there was at least one | parcel and notice, in the same attempt |
+//! | no host could be spoken to, or DNS gave no answer | tried again later |
+//! | the domain does not exist, takes no mail (null MX), or leads back here | reported to the sender at once |
+//! | 4yz to a recipient | tried again later; 5yz: reported to the sender |
+//! | the connection breaks before the message was written whole | the next host is tried |
+//! | … after it was written whole, before the reply | tried again later: the server may have it, and two copies are better than none (RFC 1047) |
+//! | lifetime over | reported to the sender (4.4.7) |
+//!
+//! A failure of TLS is never answered by trying without, and what a host offered yesterday does not
+//! matter: each attempt goes by what it sees. A stripped STARTTLS is below the floor like any other
+//! host without, and ends as a parcel.
+//!
+//! # Held by types
+//! MAIL can be written only to a [`wardpost_verdict::SecureChannel`], which only a verdict that
+//! reached the floor mints. The one exception is a type of its own (`conversation::Opportunistic`),
+//! takes notices and nothing else, and a notice says nothing: it goes over the best TLS that is to be
+//! had, in clear where there is none.
+//!
+//! # One commit
+//! Outcomes, parcels, notices, code mails and reports of one attempt are written in one commit with
+//! the queue's record: after a crash there are all of them or none, and in the latter case the
+//! attempt is made again.
+//!
+//! # Decided, and why
+//! - A host that turns us away with 5yz in its greeting is passed over like one that does not
+//!   answer: that is about us, not about the recipient.
+//! - A server without 8BITMIME gets eight-bit mail as it is. RFC 6152 §3 would have it re-encoded,
+//!   which breaks DKIM signatures, or returned, which helps nobody; every server met with verified
+//!   TLS announces 8BITMIME.
+//! - A handshake that hangs counts as broken, not as out of reach: the message becomes a parcel
+//!   rather than being tried for days.
+//! - Sessions are not resumed: every connection shows its certificate and is judged by it. What saves
+//!   handshakes is keeping admitted connections open for the next message to the same host.
+//!
+//! # Left out for now
+//! DANE, MTA-STS and REQUIRETLS towards the next hop are not looked up yet; a message that asks for
+//! REQUIRETLS becomes a parcel where the server does not announce it.
 
+mod approach;
+mod conclude;
+mod conversation;
 mod courier;
+mod direct;
+mod fate;
+mod local;
 mod metrics;
+mod nexthop;
+mod pickup;
+mod pool;
 mod probe;
 mod settings;
 

@@ -1,0 +1,73 @@
+//! From an address to a conversation, with a verdict on the path.
+
+use crate::conversation::{Conversation, StartTls, TalkError};
+use crate::courier::Courier;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+use tokio::net::TcpStream;
+use wardpost_mail::Domain;
+use wardpost_net::Stream;
+use wardpost_verdict::{Observation, Verdict, grade};
+
+/// One address of one mail exchanger.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The name that the certificate must carry.
+    pub(crate) host: Domain,
+    /// Where to connect.
+    pub(crate) address: SocketAddr,
+}
+
+/// How an approach ended.
+pub(crate) enum Approached {
+    /// TLS is up, whatever it is worth, and EHLO has been said over it.
+    Tls(Conversation<Stream>, Verdict),
+    /// The server does not do TLS; the connection is in clear.
+    Clear(Conversation<Stream>, Verdict),
+    /// The handshake broke, and the connection with it.
+    Broken(Verdict),
+}
+
+impl Courier {
+    /// Connects, greets and takes the connection to TLS if the server lets us.
+    ///
+    /// A host that offered TLS once and does not today is no special case: what counts is what was
+    /// seen now, and that is a verdict below every floor.
+    pub(crate) async fn approach(&self, target: &Target) -> Result<Approached, TalkError> {
+        let conversation = self.greet(target).await?;
+        let judge = |seen: &Observation| {
+            grade(&target.host, seen, &self.parts.roots, SystemTime::now())
+        };
+        if !conversation.capabilities().starttls {
+            return Ok(Approached::Clear(conversation, judge(&Observation::NotOffered)));
+        }
+        let negotiation = match conversation.start_tls().await? {
+            StartTls::Ready(negotiation) => negotiation,
+            StartTls::Refused(conversation, reply) => {
+                let verdict = judge(&Observation::Refused(reply.code));
+                return Ok(Approached::Clear(conversation, verdict));
+            }
+        };
+        let (stream, resumption) = negotiation.into_parts();
+        // What was read in clear past the 220 lies in the session, which checks it in `go_on`.
+        match stream.upgrade_client(&self.parts.tls, &target.host, &[]).await {
+            Ok((stream, facts)) => {
+                let verdict = judge(&Observation::Completed(facts));
+                Ok(Approached::Tls(resumption.go_on(stream).await?, verdict))
+            }
+            Err(error) => Ok(Approached::Broken(judge(&error.observation()))),
+        }
+    }
+
+    /// Connects and greets, in clear.
+    pub(crate) async fn greet(&self, target: &Target) -> Result<Conversation<Stream>, TalkError> {
+        let timeouts = self.settings.timeouts;
+        let connecting = TcpStream::connect(target.address);
+        let tcp = tokio::time::timeout(timeouts.connect, connecting)
+            .await
+            .map_err(|_| TalkError::TimedOut)??;
+        // Small writes go out at once; a connection that will not do that still works.
+        let _ = tcp.set_nodelay(true);
+        Conversation::greet(Stream::Plain(tcp), &self.settings.hostname, timeouts).await
+    }
+}

@@ -1,0 +1,262 @@
+//! From fates to what is written down: outcomes, parcels, notices and reports, in one commit.
+
+use crate::courier::Courier;
+use crate::fate::{Fate, Word};
+use crate::local::unix;
+use std::time::SystemTime;
+use wardpost_directory::Resolution;
+use wardpost_mail::{Address, EnhancedStatus, Envelope, Reply, ReversePath};
+use wardpost_message::dsn::{self, Action, RecipientStatus};
+use wardpost_policy::Route;
+use wardpost_queue::{Evidence, Kind, NewItem, Outcome, Record, Work, WorkRecipient};
+use wardpost_verdict::Floor;
+
+/// Octets of parcels made in one commit at most; each recipient's parcel holds the whole message.
+const MAX_PARCEL_OCTETS: usize = 128 * 1024 * 1024;
+
+/// What the sender is told of one recipient.
+struct Told<'w> {
+    action: Action,
+    to: &'w WorkRecipient,
+    reply: Reply,
+    host: Option<String>,
+    explanation: Option<&'static str>,
+}
+
+/// Collects what comes of one attempt.
+struct Conclusion<'w> {
+    work: &'w Work,
+    message: &'w [u8],
+    record: Record,
+    told: Vec<Told<'w>>,
+    /// Whom a parcel was made for: an envelope may name somebody twice.
+    parcels: Vec<&'w Address>,
+}
+
+impl Courier {
+    /// Turns the fates of `work`'s recipients into a record for the queue.
+    pub(crate) async fn conclude(&self, work: &Work, message: &[u8], fates: Vec<Fate>) -> Record {
+        let mut conclusion = Conclusion {
+            work,
+            message,
+            record: Record::new(),
+            told: Vec::new(),
+            parcels: Vec::new(),
+        };
+        for (to, fate) in work.recipients.iter().zip(fates) {
+            let fate = self.settle_pickup(&mut conclusion, to, fate).await;
+            self.count(work, &fate);
+            conclusion.note(to, fate);
+        }
+        let Conclusion { mut record, told, .. } = conclusion;
+        self.report(&mut record, work, message, &told);
+        record
+    }
+
+    /// Makes the parcel where one is due; what cannot become a parcel fails or waits.
+    async fn settle_pickup<'w>(
+        &self,
+        conclusion: &mut Conclusion<'w>,
+        to: &'w WorkRecipient,
+        fate: Fate,
+    ) -> Fate {
+        if !matches!(fate.word, Word::Pickup) {
+            return fate;
+        }
+        let work = conclusion.work;
+        let (Kind::Mail, Some(sender)) = (work.kind, work.sender) else {
+            // RFC 5248 X.7.10: encryption needed.
+            let text = "no encrypted way to the recipient, and no practice member to answer for it";
+            let reply = Reply::new(550, EnhancedStatus::new(5, 7, 10), text);
+            return Fate { word: Word::Never(reply), ..fate };
+        };
+        let recipient = &to.recipient.address;
+        if conclusion.parcels.contains(&recipient) {
+            return fate;
+        }
+        let octets = conclusion.message.len().saturating_mul(conclusion.parcels.len());
+        if octets > MAX_PARCEL_OCTETS {
+            let text = "waits for the parcels before it";
+            let reply = Reply::new(451, EnhancedStatus::new(4, 3, 2), text);
+            return Fate { word: Word::Later(reply), ..fate };
+        }
+        let message = conclusion.message;
+        match self.add_parcel(&mut conclusion.record, sender, recipient, message).await {
+            Ok(()) => {
+                conclusion.parcels.push(recipient);
+                fate
+            }
+            Err(error) => {
+                tracing::warn!(queue_id = %work.id, %error, "no parcel");
+                let text = "the pickup page is not available";
+                let reply = Reply::new(451, EnhancedStatus::new(4, 3, 0), text);
+                Fate { word: Word::Later(reply), ..fate }
+            }
+        }
+    }
+
+    fn count(&self, work: &Work, fate: &Fate) {
+        let age = SystemTime::now().duration_since(work.created).unwrap_or_default();
+        let grade = fate.evidence.grade;
+        let outcome = match fate.word {
+            Word::Done { .. } => {
+                let route = if work.kind == Kind::Notice { "notice" } else { work.route.name() };
+                self.metrics.delivered(route, grade, age);
+                "delivered"
+            }
+            Word::Pickup => {
+                self.metrics.delivered("pickup", grade, age);
+                "parcel"
+            }
+            Word::Later(_) if !work.expired => "deferred",
+            Word::Later(_) | Word::Never(_) => "failed",
+        };
+        self.metrics.attempt(outcome);
+        tracing::info!(
+            queue_id = %work.id,
+            kind = work.kind.name(),
+            route = work.route.name(),
+            grade = grade.map_or("none", |grade| grade.name()),
+            outcome,
+            "attempt"
+        );
+    }
+
+    /// Queues the reports that the sender is due, one for each kind of news.
+    fn report(&self, record: &mut Record, work: &Work, message: &[u8], told: &[Told<'_>]) {
+        let Some(sender) = self.whom_to_tell(work) else { return };
+        for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed] {
+            let recipients: Vec<RecipientStatus<'_>> = told
+                .iter()
+                .filter(|told| told.action == action)
+                .map(status)
+                .collect();
+            if recipients.is_empty() {
+                continue;
+            }
+            let report = dsn::build(&dsn::Report {
+                reporting_mta: &self.settings.hostname,
+                from: &self.settings.postmaster,
+                to: &sender,
+                original: message,
+                envelope_id: work.envelope.envid.as_deref(),
+                arrived: unix(work.created),
+                now: unix(SystemTime::now()),
+                recipients: &recipients,
+                action,
+            });
+            record.follow_up(self.report_item(&sender, report));
+        }
+    }
+
+    /// Who learns of failures: the envelope's sender, for a notice the one whose message waits, and
+    /// nobody for what has a null reverse-path or is itself a report (RFC 5321 §4.5.5).
+    fn whom_to_tell(&self, work: &Work) -> Option<Address> {
+        match work.kind {
+            Kind::Mail => work.envelope.from.address().cloned(),
+            Kind::Notice => Some(self.parts.directory.account(work.sender?)?.address),
+            Kind::Report => None,
+        }
+    }
+
+    fn report_item(&self, to: &Address, message: Vec<u8>) -> NewItem {
+        let route = match self.parts.directory.resolve(to) {
+            Resolution::NotOurs => Route::Direct { floor: Floor::default().grade() },
+            Resolution::Accounts(_) | Resolution::Unknown => Route::Local,
+        };
+        NewItem {
+            sender: None,
+            envelope: Envelope::new(ReversePath::Null, [to.clone()]),
+            message,
+            routes: vec![route],
+            kind: Kind::Report,
+        }
+    }
+}
+
+impl<'w> Conclusion<'w> {
+    /// Notes a recipient's outcome, and what the sender is to be told of it.
+    fn note(&mut self, to: &'w WorkRecipient, fate: Fate) {
+        let Fate { word, evidence } = fate;
+        let outcome = match word {
+            Word::Done { dsn_passed_on } => {
+                self.note_success(to, &evidence, dsn_passed_on);
+                Outcome::Delivered { evidence }
+            }
+            Word::Pickup => {
+                self.note_success(to, &evidence, false);
+                Outcome::ToParcel { evidence }
+            }
+            Word::Never(reply) => self.fail(to, reply, evidence),
+            Word::Later(_) if self.work.expired => {
+                // RFC 3463 §3.5: delivery time expired.
+                let text = "the message could not be delivered in time";
+                let reply = Reply::new(554, EnhancedStatus::new(4, 4, 7), text);
+                self.fail(to, reply, evidence)
+            }
+            Word::Later(reply) => self.defer(to, reply, evidence),
+        };
+        self.record.outcome(to.index, outcome);
+    }
+
+    fn note_success(&mut self, to: &'w WorkRecipient, evidence: &Evidence, dsn_passed_on: bool) {
+        if !to.recipient.notify.success || dsn_passed_on {
+            return;
+        }
+        let action = match (&self.work.route, evidence.reply.is_some()) {
+            (Route::Direct { .. }, true) => Action::Relayed,
+            _ => Action::Delivered,
+        };
+        let reply = Reply::new(250, EnhancedStatus::new(2, 0, 0), "delivered");
+        self.tell(action, to, reply, evidence, None);
+    }
+
+    fn fail(&mut self, to: &'w WorkRecipient, reply: Reply, evidence: Evidence) -> Outcome {
+        let is_notice = self.work.kind == Kind::Notice;
+        if is_notice || to.recipient.notify.failure {
+            let explanation = is_notice.then_some(
+                "The recipient's mail service cannot receive encrypted mail, so the message waits \
+                 on the pickup page; the notice that says so could not be delivered either. Please \
+                 reach the recipient another way.",
+            );
+            self.tell(Action::Failed, to, reply.clone(), &evidence, explanation);
+        }
+        Outcome::Failed { evidence, reply }
+    }
+
+    fn defer(&mut self, to: &'w WorkRecipient, reply: Reply, evidence: Evidence) -> Outcome {
+        let delay_reported = to.delay_report_due
+            && to.recipient.notify.delay
+            && self.work.kind == Kind::Mail
+            && self.work.envelope.from.address().is_some();
+        if delay_reported {
+            self.tell(Action::Delayed, to, reply, &evidence, None);
+        }
+        Outcome::Deferred { evidence, until: None, delay_reported }
+    }
+
+    fn tell(
+        &mut self,
+        action: Action,
+        to: &'w WorkRecipient,
+        reply: Reply,
+        evidence: &Evidence,
+        explanation: Option<&'static str>,
+    ) {
+        let host = evidence.host.clone();
+        self.told.push(Told { action, to, reply, host, explanation });
+    }
+}
+
+fn status<'t>(told: &'t Told<'_>) -> RecipientStatus<'t> {
+    let by_code = EnhancedStatus::new(u8::try_from(told.reply.code / 100).unwrap_or(5), 0, 0);
+    RecipientStatus {
+        address: &told.to.recipient.address,
+        original: told.to.recipient.original.as_deref(),
+        status: told.reply.enhanced.unwrap_or(by_code),
+        remote_mta: told.host.as_deref(),
+        diagnostic: Some(&told.reply),
+        explanation: told.explanation,
+        retry_until: None,
+    }
+}

@@ -1,0 +1,105 @@
+//! Open, admitted connections that wait a short while for the next message to the same host.
+//!
+//! A connection keeps the verdict it was admitted with and is given only to mail of the same floor.
+
+use crate::approach::Target;
+use crate::conversation::Conversation;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use wardpost_mail::Domain;
+use wardpost_net::Stream;
+use wardpost_verdict::{Floor, SecureChannel};
+
+/// Idle connections kept for one host.
+const MAX_PER_HOST: usize = 20;
+/// Idle connections kept in all.
+const MAX_TOTAL: usize = 200;
+/// Oldest a connection may get: certificates end, and servers' certificates change.
+const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+/// Transactions sent over one connection at most; many servers close after a hundred.
+const MAX_USES: u32 = 100;
+
+/// A conversation that mail can be sent over, with its history.
+pub(crate) struct Pooled {
+    pub(crate) conversation: Conversation<SecureChannel<Stream>>,
+    /// Whom it was opened to.
+    pub(crate) target: Target,
+    opened: Instant,
+    used: Instant,
+    uses: u32,
+}
+
+impl Pooled {
+    /// A conversation that was opened just now.
+    pub(crate) fn new(
+        conversation: Conversation<SecureChannel<Stream>>,
+        target: Target,
+    ) -> Self {
+        let now = Instant::now();
+        Self { conversation, target, opened: now, used: now, uses: 0 }
+    }
+
+    /// Counts a transaction.
+    pub(crate) fn count_use(&mut self) {
+        self.uses += 1;
+        self.used = Instant::now();
+    }
+
+    /// Whether another transaction may be sent over it (RFC 9422 §4.1).
+    pub(crate) fn has_room(&self) -> bool {
+        let announced = self.conversation.capabilities().mail_max.unwrap_or(MAX_USES);
+        self.uses < announced.min(MAX_USES) && self.opened.elapsed() < MAX_AGE
+    }
+}
+
+/// The idle connections.
+pub(crate) struct Pool {
+    idle: Duration,
+    waiting: Mutex<HashMap<(Domain, Floor), Vec<Pooled>>>,
+}
+
+impl Pool {
+    pub(crate) fn new(idle: Duration) -> Self {
+        Self { idle, waiting: Mutex::default() }
+    }
+
+    /// Takes the most recently used connection to `host` that was held to `floor`.
+    pub(crate) fn take(&self, host: &Domain, floor: Floor) -> Option<Pooled> {
+        let mut waiting = self.waiting.lock();
+        let key = (host.clone(), floor);
+        let found = waiting.get_mut(&key)?.pop();
+        if waiting.get(&key).is_some_and(Vec::is_empty) {
+            waiting.remove(&key);
+        }
+        found.filter(|pooled| pooled.used.elapsed() < self.idle && pooled.has_room())
+    }
+
+    /// Keeps a connection, or hands it back when there is no place for it.
+    pub(crate) fn put(&self, host: &Domain, floor: Floor, pooled: Pooled) -> Option<Pooled> {
+        let mut waiting = self.waiting.lock();
+        let total: usize = waiting.values().map(Vec::len).sum();
+        let of_host = waiting.entry((host.clone(), floor)).or_default();
+        if pooled.has_room() && total < MAX_TOTAL && of_host.len() < MAX_PER_HOST {
+            of_host.push(pooled);
+            return None;
+        }
+        if of_host.is_empty() {
+            waiting.remove(&(host.clone(), floor));
+        }
+        Some(pooled)
+    }
+
+    /// Takes out the connections whose time is over; all of them when `all`.
+    pub(crate) fn ripe(&self, all: bool) -> Vec<Pooled> {
+        let mut ripe = Vec::new();
+        self.waiting.lock().retain(|_, list| {
+            let over = |pooled: &mut Pooled| {
+                all || pooled.used.elapsed() >= self.idle || !pooled.has_room()
+            };
+            ripe.extend(list.extract_if(.., over));
+            !list.is_empty()
+        });
+        ripe
+    }
+}
