@@ -292,12 +292,14 @@ impl Queue {
         let domain = first.recipient.address.domain().clone();
         let id = leased.id;
         let expired = age >= self.shared.options.lifetime;
+        let expires = item.created + self.shared.options.lifetime;
         Ok(move |lease| Work {
             id,
             kind: item.kind,
             sender: item.sender,
             envelope: Arc::new(item.envelope),
             created: item.created,
+            expires,
             domain,
             route,
             recipients,

@@ -25,6 +25,8 @@ pub struct Work {
     pub envelope: Arc<Envelope>,
     /// When the item was taken.
     pub created: SystemTime,
+    /// When its lifetime ends (Will-Retry-Until: RFC 3464 §2.3.9).
+    pub expires: SystemTime,
     /// The domain all recipients of this work share.
     pub domain: Domain,
     /// The route all recipients of this work share.
