@@ -26,11 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the socket cannot be made, or another daemon answers on it. Needs a tokio runtime.
-pub fn serve(
+pub fn serve<S>(
     path: &Path,
     admin: Arc<Admin>,
-    stop: impl Future<Output = ()>,
-) -> Result<impl Future<Output = ()>, ServeError> {
+    stop: S,
+) -> Result<impl Future<Output = ()> + use<S>, ServeError>
+where
+    S: Future<Output = ()>,
+{
     let failed = |error| ServeError::Bind { path: path.to_owned(), error };
     clear_stale(path)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
