@@ -46,6 +46,9 @@ pub enum DirectoryError {
     /// A record was written by another version or is damaged.
     #[error("a directory record cannot be read ({0}): was it written by a newer Wardpost?")]
     Record(&'static str),
+    /// The program is ending, or a task failed unexpectedly.
+    #[error("the operation was interrupted")]
+    Interrupted,
     /// Making or wrapping a key failed.
     #[error("a key could not be made: {0}")]
     Keys(String),
@@ -69,4 +72,25 @@ pub enum AuthError {
     /// It could not be found out just now.
     #[error("authentication is not available at the moment")]
     Unavailable,
+}
+
+impl From<wardpost_store::StoreError> for DirectoryError {
+    fn from(error: wardpost_store::StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<wardpost_store::CommitError> for DirectoryError {
+    fn from(error: wardpost_store::CommitError) -> Self {
+        match error {
+            wardpost_store::CommitError::DiskFull => Self::DiskFull,
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+impl From<wardpost_keys::SealError> for DirectoryError {
+    fn from(error: wardpost_keys::SealError) -> Self {
+        Self::Keys(error.to_string())
+    }
 }

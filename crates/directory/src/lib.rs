@@ -1,8 +1,35 @@
 //! People, addresses, domains and credentials.
+//!
+//! A practice has a few dozen people at most, so the whole directory is in memory; `Column::Directory`
+//! keeps it: one record each for the system, every account (with its [`AccountKeys`]), every alias and
+//! every domain (with its DKIM keys). Accounts are kept under their number, aliases and domains under
+//! keyed hashes. Changes go one at a time: the record is committed first, then shown.
+//!
+//! [`Directory::authenticate`] is the only way to an [`Unlocked`] handle besides the recovery kit: a
+//! password opens its slot by Argon2id, an app password by a fast hash. Guessing is slowed for each
+//! pair of account and network (`throttle`). While somebody is logged in, and for a short grace after,
+//! the account stays unlocked and credentials already proven are recognised at once (`unlocked`).
+//!
+//! Taking a credential away is felt at once: it is not recognised any more, and the sessions that it
+//! opened are told by their [`Revocation`].
+//!
+//! Left out on purpose: groups (an alias with several targets does), roles (whoever may use the control
+//! socket administers), external directories.
+//!
+//! [`AccountKeys`]: wardpost_keys::AccountKeys
 
+mod book;
+mod dkim;
 mod error;
 mod login;
+mod password;
+mod records;
+mod throttle;
 mod types;
+mod unlocked;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
@@ -11,21 +38,47 @@ pub use types::{
     Options, Resolution,
 };
 
+use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wardpost_keys::{AccountCertificate, RecoveryKit, Unlocked};
+use parking_lot::RwLock;
+use tokio::sync::Mutex as AsyncMutex;
+use wardpost_keys::{
+    AccountCertificate, AccountKeys, RecoveryKit, SealError, SlotKind, UnlockError, Unlocked,
+};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
-use wardpost_store::Store;
+use wardpost_store::{Batch, Column, Store};
 
-struct Inner {}
+use crate::book::{Book, Person};
+use crate::login::Logins;
+use crate::records::{
+    AccountRecord, AliasRecord, DkimRecord, DomainRecord, SYSTEM, account_key, alias_key,
+    domain_key, encode,
+};
+use crate::throttle::Target;
+
+/// Longest name or label, in characters.
+const MAX_NAME: usize = 200;
+
+struct Inner {
+    store: Store,
+    main: Domain,
+    options: Options,
+    book: RwLock<Book>,
+    /// Held by whoever changes the directory.
+    writer: Arc<AsyncMutex<()>>,
+    logins: Logins,
+}
 
 /// The directory. Clones share everything.
 #[derive(Clone)]
-pub struct Directory(#[allow(dead_code)] Arc<Inner>);
+pub struct Directory(Arc<Inner>);
 
 impl Directory {
-    /// Opens the directory kept in `store`; `domain` is the main domain, which is added when missing.
+    /// Opens the directory kept in `store`; `domain` is the main domain, which is added, with its DKIM
+    /// keys, when missing.
     ///
     /// # Errors
     /// When the store fails or a record cannot be read.
@@ -38,11 +91,28 @@ impl Directory {
     /// # Errors
     /// When the store fails or a record cannot be read.
     pub async fn open_with(
-        _store: Store,
-        _domain: &Domain,
-        _options: Options,
+        store: Store,
+        domain: &Domain,
+        options: Options,
     ) -> Result<Self, DirectoryError> {
-        unimplemented!()
+        let reading = store.clone();
+        let book = blocking(move || Book::read(&reading)).await?;
+        let logins = Logins::new(options.clone())
+            .map_err(|_| DirectoryError::Keys("no random numbers".to_owned()))?;
+        let directory = Self(Arc::new(Inner {
+            store,
+            main: domain.clone(),
+            options,
+            book: RwLock::new(book),
+            writer: Arc::default(),
+            logins,
+        }));
+        directory.add_domain(domain).await?;
+        let inner = Arc::downgrade(&directory.0);
+        let sweep_every = (directory.0.options.grace / 4)
+            .clamp(Duration::from_millis(20), Duration::from_secs(5));
+        tokio::spawn(sweep(inner, sweep_every));
+        Ok(directory)
     }
 
     /// First-run set-up: makes the practice's recovery certificate. The kit, whose secret half is kept
@@ -51,69 +121,179 @@ impl Directory {
     /// # Errors
     /// When the store fails.
     pub async fn initialise(&self) -> Result<Option<RecoveryKit>, DirectoryError> {
-        unimplemented!()
+        self.write(|directory| async move {
+            let mut system = directory.book.read().system.clone();
+            if system.recovery.is_some() {
+                return Ok(None);
+            }
+            let kit = blocking(|| Ok(RecoveryKit::generate()?)).await?;
+            system.recovery = Some(kit.certificate.clone());
+            let mut batch = Batch::new();
+            batch.put(Column::Directory, SYSTEM, encode(&system));
+            directory.store.commit(batch).await?;
+            directory.book.write().system = system;
+            tracing::info!("recovery certificate made");
+            Ok(Some(kit))
+        })
+        .await
+    }
+
+    /// Whether the recovery certificate was made.
+    pub fn is_initialised(&self) -> bool {
+        self.0.book.read().system.recovery.is_some()
     }
 
     /// The domains served here, the main one first.
     pub fn domains(&self) -> Vec<Domain> {
-        unimplemented!()
+        let mut domains: Vec<Domain> = self.0.book.read().domains.keys().cloned().collect();
+        domains.sort_by_key(|domain| *domain != self.0.main);
+        domains
     }
 
     /// Whether mail for `domain` is ours.
-    pub fn is_ours(&self, _domain: &Domain) -> bool {
-        unimplemented!()
+    pub fn is_ours(&self, domain: &Domain) -> bool {
+        self.0.book.read().domains.contains_key(domain)
     }
 
     /// Adds a domain and makes its DKIM keys. A domain that is there already is left as it is.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn add_domain(&self, _domain: &Domain) -> Result<(), DirectoryError> {
-        unimplemented!()
+    pub async fn add_domain(&self, domain: &Domain) -> Result<(), DirectoryError> {
+        let domain = domain.clone();
+        self.write(|directory| async move {
+            if directory.book.read().domains.contains_key(&domain) {
+                return Ok(());
+            }
+            let keys = blocking(dkim::generate).await?;
+            let record = DomainRecord {
+                domain: domain.clone(),
+                dkim: keys.iter().map(DkimRecord::from).collect(),
+            };
+            let mut batch = Batch::new();
+            let key = domain_key(&directory.store, &domain);
+            batch.put(Column::Directory, key, encode(&record));
+            directory.store.commit(batch).await?;
+            directory.book.write().domains.insert(domain, keys);
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a domain and its DKIM keys.
     ///
     /// # Errors
     /// [`DirectoryError::DomainInUse`] while an account or alias is in it, or when it is the main domain.
-    pub async fn remove_domain(&self, _domain: &Domain) -> Result<(), DirectoryError> {
-        unimplemented!()
+    pub async fn remove_domain(&self, domain: &Domain) -> Result<(), DirectoryError> {
+        let domain = domain.clone();
+        self.write(|directory| async move {
+            {
+                let book = directory.book.read();
+                if !book.domains.contains_key(&domain) {
+                    return Err(DirectoryError::NoSuchDomain);
+                }
+                let people = book.people.values().map(|person| &person.account.address);
+                let in_use = people.chain(book.aliases.keys()).any(|a| *a.domain() == domain);
+                if in_use || domain == directory.main {
+                    return Err(DirectoryError::DomainInUse);
+                }
+            }
+            let mut batch = Batch::new();
+            batch.delete(Column::Directory, domain_key(&directory.store, &domain));
+            directory.store.commit(batch).await?;
+            directory.book.write().domains.remove(&domain);
+            Ok(())
+        })
+        .await
     }
 
     /// The keys that sign mail from `domain`; empty when the domain is not ours.
-    pub fn dkim_keys(&self, _domain: &Domain) -> Vec<DkimKey> {
-        unimplemented!()
+    pub fn dkim_keys(&self, domain: &Domain) -> Vec<DkimKey> {
+        self.0.book.read().domains.get(domain).cloned().unwrap_or_default()
     }
 
     /// Adds an account with fresh keys.
     ///
     /// # Errors
     /// When the address is taken or not in our domains, the password is weak, or the store fails.
-    pub async fn add_account(&self, _new: NewAccount) -> Result<AccountId, DirectoryError> {
-        unimplemented!()
+    pub async fn add_account(&self, new: NewAccount) -> Result<AccountId, DirectoryError> {
+        let address = new.address.folded();
+        check_name(&new.name)?;
+        password::check(new.password.expose(), &address)?;
+        self.write(|directory| async move {
+            let mut system = {
+                let book = directory.book.read();
+                if !book.domains.contains_key(address.domain()) {
+                    return Err(DirectoryError::NotOurDomain);
+                }
+                if book.is_taken(&address) {
+                    return Err(DirectoryError::AddressTaken);
+                }
+                book.system.clone()
+            };
+            let recovery = system.recovery.clone().ok_or(DirectoryError::NotInitialised)?;
+            let id = AccountId(system.next_account);
+            system.next_account += 1;
+            let (label, cost) = (format!("account {id}"), directory.options.kdf_cost);
+            let keys = directory
+                .hash(move || AccountKeys::generate(&label, &new.password, Some(&recovery), cost))
+                .await?;
+            let record = AccountRecord { address, name: new.name, created: now(), keys };
+            let mut batch = Batch::new();
+            batch.put(Column::Directory, account_key(id), encode(&record));
+            batch.put(Column::Directory, SYSTEM, encode(&system));
+            directory.store.commit(batch).await?;
+            let mut book = directory.book.write();
+            book.system = system;
+            book.put_person(id, record);
+            tracing::info!(account = %id, "account added");
+            Ok(id)
+        })
+        .await
     }
 
-    /// Removes an account and, with it, every way to open its mail. Its aliases lose it as a target.
+    /// Removes an account and, with it, every way to open its mail. Its sessions are revoked; aliases
+    /// lose it as a target, and those that reach nobody else are removed.
     ///
     /// # Errors
     /// When there is no such account or the store fails.
-    pub async fn remove_account(&self, _id: AccountId) -> Result<(), DirectoryError> {
-        unimplemented!()
+    pub async fn remove_account(&self, id: AccountId) -> Result<(), DirectoryError> {
+        self.write(move |directory| async move {
+            directory.person(id)?;
+            let mut batch = Batch::new();
+            batch.delete(Column::Directory, account_key(id));
+            let mut aliases = directory.book.read().aliases.clone();
+            for (address, targets) in aliases.iter_mut().filter(|(_, t)| t.contains(&id)) {
+                targets.retain(|target| *target != id);
+                directory.put_alias(&mut batch, address, targets);
+            }
+            aliases.retain(|_, targets| !targets.is_empty());
+            directory.store.commit(batch).await?;
+            {
+                let mut book = directory.book.write();
+                book.remove_person(id);
+                book.aliases = aliases;
+            }
+            directory.logins.unlocked.lock().remove(id);
+            tracing::info!(account = %id, "account removed");
+            Ok(())
+        })
+        .await
     }
 
     /// All accounts, by id.
     pub fn accounts(&self) -> Vec<Account> {
-        unimplemented!()
+        self.0.book.read().people.values().map(|person| person.account.clone()).collect()
     }
 
     /// One account.
-    pub fn account(&self, _id: AccountId) -> Option<Account> {
-        unimplemented!()
+    pub fn account(&self, id: AccountId) -> Option<Account> {
+        self.0.book.read().people.get(&id).map(|person| person.account.clone())
     }
 
     /// The account whose own address this is (aliases are not looked at).
-    pub fn account_by_address(&self, _address: &Address) -> Option<Account> {
-        unimplemented!()
+    pub fn account_by_address(&self, address: &Address) -> Option<Account> {
+        self.0.book.read().by_address(&address.folded()).map(|person| person.account.clone())
     }
 
     /// Points an address at accounts, in place of what it pointed at before.
@@ -122,40 +302,81 @@ impl Directory {
     /// When the address is an account's, a target does not exist, or the store fails.
     pub async fn add_alias(
         &self,
-        _address: &Address,
-        _targets: Vec<AccountId>,
+        address: &Address,
+        mut targets: Vec<AccountId>,
     ) -> Result<(), DirectoryError> {
-        unimplemented!()
+        let address = address.folded();
+        targets.sort_unstable();
+        targets.dedup();
+        self.write(|directory| async move {
+            {
+                let book = directory.book.read();
+                if !book.domains.contains_key(address.domain()) {
+                    return Err(DirectoryError::NotOurDomain);
+                }
+                if book.by_address(&address).is_some() {
+                    return Err(DirectoryError::AddressTaken);
+                }
+                if !targets.iter().all(|id| book.people.contains_key(id)) {
+                    return Err(DirectoryError::NoSuchAccount);
+                }
+            }
+            if targets.is_empty() {
+                return Err(DirectoryError::NoTargets);
+            }
+            let mut batch = Batch::new();
+            directory.put_alias(&mut batch, &address, &targets);
+            directory.store.commit(batch).await?;
+            directory.book.write().aliases.insert(address, targets);
+            Ok(())
+        })
+        .await
     }
 
     /// Removes an alias.
     ///
     /// # Errors
     /// When there is no such alias or the store fails.
-    pub async fn remove_alias(&self, _address: &Address) -> Result<(), DirectoryError> {
-        unimplemented!()
+    pub async fn remove_alias(&self, address: &Address) -> Result<(), DirectoryError> {
+        let address = address.folded();
+        self.write(|directory| async move {
+            if !directory.book.read().aliases.contains_key(&address) {
+                return Err(DirectoryError::NoSuchAlias);
+            }
+            let mut batch = Batch::new();
+            directory.put_alias(&mut batch, &address, &[]);
+            directory.store.commit(batch).await?;
+            directory.book.write().aliases.remove(&address);
+            Ok(())
+        })
+        .await
     }
 
     /// All aliases, by address.
     pub fn aliases(&self) -> Vec<Alias> {
-        unimplemented!()
+        let book = self.0.book.read();
+        let alias = |(address, targets): (&Address, &Vec<AccountId>)| Alias {
+            address: address.clone(),
+            targets: targets.clone(),
+        };
+        book.aliases.iter().map(alias).collect()
     }
 
     /// Whom an address reaches: case and sub-address (`+detail`) do not matter, and `postmaster`
     /// always reaches someone (RFC 5321 §4.5.1).
-    pub fn resolve(&self, _address: &Address) -> Resolution {
-        unimplemented!()
+    pub fn resolve(&self, address: &Address) -> Resolution {
+        self.0.book.read().resolve(address)
     }
 
     /// The certificate an account's mail is sealed to.
-    pub fn certificate(&self, _id: AccountId) -> Option<AccountCertificate> {
-        unimplemented!()
+    pub fn certificate(&self, id: AccountId) -> Option<AccountCertificate> {
+        self.0.book.read().people.get(&id).map(|person| person.keys.certificate().clone())
     }
 
     /// Whether an account may put `address` into MAIL FROM and From: its own address, with or without
     /// a sub-address, and the aliases that reach it.
-    pub fn may_send_as(&self, _id: AccountId, _address: &Address) -> bool {
-        unimplemented!()
+    pub fn may_send_as(&self, id: AccountId, address: &Address) -> bool {
+        self.0.book.read().may_send_as(id, address)
     }
 
     /// Logs in. `login` is a full address, or the local part of one in the main domain.
@@ -164,11 +385,12 @@ impl Directory {
     /// See [`AuthError`]. An unknown account costs as much time as a wrong password.
     pub async fn authenticate(
         &self,
-        _login: &str,
-        _password: &Secret<String>,
-        _peer: IpAddr,
+        login: &str,
+        password: &Secret<String>,
+        peer: IpAddr,
     ) -> Result<Login, AuthError> {
-        unimplemented!()
+        let Inner { logins, book, main, .. } = &*self.0;
+        logins.authenticate(book, main, login, password, peer).await
     }
 
     /// Sets a new password for an account whose keys are open. Sessions opened with the old password
@@ -178,11 +400,27 @@ impl Directory {
     /// When the password is weak, there is no such account, or the store fails.
     pub async fn change_password(
         &self,
-        _id: AccountId,
-        _unlocked: &Unlocked,
-        _new: &Secret<String>,
+        id: AccountId,
+        unlocked: &Arc<Unlocked>,
+        new: &Secret<String>,
     ) -> Result<(), DirectoryError> {
-        unimplemented!()
+        password::check(new.expose(), &self.0.person(id)?.account.address)?;
+        let (unlocked, new) = (unlocked.clone(), new.clone());
+        self.write(move |directory| async move {
+            let mut keys = directory.person(id)?.keys.clone();
+            let cost = directory.options.kdf_cost;
+            let keys = directory
+                .hash(move || {
+                    keys.set_password(&unlocked, &new, cost)?;
+                    Ok(keys)
+                })
+                .await?;
+            directory.replace_keys(id, keys).await?;
+            directory.logins.throttle.lock().forget_wrong(Target::from(id.0));
+            tracing::info!(account = %id, "password changed");
+            Ok(())
+        })
+        .await
     }
 
     /// [`Directory::change_password`], proving the current password first.
@@ -191,11 +429,12 @@ impl Directory {
     /// [`DirectoryError::WrongSecret`] when `current` is wrong; else as for `change_password`.
     pub async fn change_password_with(
         &self,
-        _id: AccountId,
-        _current: &Secret<String>,
-        _new: &Secret<String>,
+        id: AccountId,
+        current: &Secret<String>,
+        new: &Secret<String>,
     ) -> Result<(), DirectoryError> {
-        unimplemented!()
+        let unlocked = self.unlock(id, current).await?;
+        self.change_password(id, &unlocked, new).await
     }
 
     /// Sets a new password with the secret of the practice's recovery kit.
@@ -204,11 +443,14 @@ impl Directory {
     /// [`DirectoryError::WrongSecret`] when the kit's secret does not open the account.
     pub async fn reset_with_recovery(
         &self,
-        _id: AccountId,
-        _kit: &Secret<String>,
-        _new: &Secret<String>,
+        id: AccountId,
+        kit: &Secret<String>,
+        new: &Secret<String>,
     ) -> Result<(), DirectoryError> {
-        unimplemented!()
+        let (person, kit) = (self.0.person(id)?, kit.clone());
+        let unlocked = blocking(move || Ok(person.keys.unlock_with_recovery(&kit)?)).await?;
+        tracing::warn!(account = %id, "unlocked with the recovery kit");
+        self.change_password(id, &Arc::new(unlocked), new).await
     }
 
     /// Makes an app password; it is shown once and kept nowhere.
@@ -217,11 +459,20 @@ impl Directory {
     /// When there is no such account, the label is too long, or the store fails.
     pub async fn add_app_password(
         &self,
-        _id: AccountId,
-        _unlocked: &Unlocked,
-        _label: &str,
+        id: AccountId,
+        unlocked: &Arc<Unlocked>,
+        label: &str,
     ) -> Result<Secret<String>, DirectoryError> {
-        unimplemented!()
+        check_name(label)?;
+        let (unlocked, label) = (unlocked.clone(), label.to_owned());
+        self.write(move |directory| async move {
+            let mut keys = directory.person(id)?.keys.clone();
+            let (_, password) = keys.add_app_password(&unlocked, &label)?;
+            directory.replace_keys(id, keys).await?;
+            tracing::info!(account = %id, "app password made");
+            Ok(password)
+        })
+        .await
     }
 
     /// Opens an account with its password, for administration (an app password is to be made, mail
@@ -231,15 +482,24 @@ impl Directory {
     /// [`DirectoryError::WrongSecret`] when the password is wrong.
     pub async fn unlock(
         &self,
-        _id: AccountId,
-        _password: &Secret<String>,
+        id: AccountId,
+        password: &Secret<String>,
     ) -> Result<Arc<Unlocked>, DirectoryError> {
-        unimplemented!()
+        let (person, password) = (self.0.person(id)?, password.clone());
+        let opened = self.0.hash(move || Ok(person.keys.unlock_with_password(&password))).await?;
+        Ok(Arc::new(opened?))
     }
 
     /// An account's app passwords.
-    pub fn app_passwords(&self, _id: AccountId) -> Vec<AppPassword> {
-        unimplemented!()
+    pub fn app_passwords(&self, id: AccountId) -> Vec<AppPassword> {
+        let Ok(person) = self.0.person(id) else { return Vec::new() };
+        let app = |slot: &&wardpost_keys::SlotInfo| slot.kind == SlotKind::AppPassword;
+        let show = |slot: &wardpost_keys::SlotInfo| AppPassword {
+            slot: slot.id,
+            label: slot.label.clone(),
+            created: slot.created,
+        };
+        person.keys.slots().filter(app).map(show).collect()
     }
 
     /// Takes an app password away and revokes the sessions opened with it.
@@ -248,19 +508,135 @@ impl Directory {
     /// When there is no such account or slot, or the store fails.
     pub async fn remove_app_password(
         &self,
-        _id: AccountId,
-        _slot: u32,
+        id: AccountId,
+        slot: u32,
     ) -> Result<(), DirectoryError> {
-        unimplemented!()
+        self.write(move |directory| async move {
+            let mut keys = directory.person(id)?.keys.clone();
+            let is_app_password =
+                keys.slots().any(|s| s.id == slot && s.kind == SlotKind::AppPassword);
+            if !is_app_password {
+                return Err(DirectoryError::NoSuchAppPassword);
+            }
+            keys.remove_slot(slot);
+            directory.replace_keys(id, keys).await?;
+            tracing::info!(account = %id, "app password removed");
+            Ok(())
+        })
+        .await
     }
 
     /// How many accounts have their keys in memory.
     pub fn unlocked_count(&self) -> usize {
-        unimplemented!()
+        self.0.logins.unlocked.lock().len()
     }
 
     /// Counters for the metrics page.
     pub fn stats(&self) -> DirectoryStats {
-        unimplemented!()
+        self.0.logins.stats(self.0.book.read().people.len())
     }
+
+    /// Runs a change alone and to its end, also when the caller goes away: so memory never falls behind
+    /// the store.
+    async fn write<T, F>(
+        &self,
+        change: impl FnOnce(Arc<Inner>) -> F + Send + 'static,
+    ) -> Result<T, DirectoryError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, DirectoryError>> + Send,
+    {
+        let inner = self.0.clone();
+        let task = tokio::spawn(async move {
+            let _writer = inner.writer.clone().lock_owned().await;
+            change(inner).await
+        });
+        task.await.unwrap_or(Err(DirectoryError::Interrupted))
+    }
+}
+
+impl Inner {
+    fn person(&self, id: AccountId) -> Result<Arc<Person>, DirectoryError> {
+        self.book.read().people.get(&id).cloned().ok_or(DirectoryError::NoSuchAccount)
+    }
+
+    /// Runs a password hash when its turn comes.
+    async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
+    ) -> Result<T, DirectoryError> {
+        let permit = self.logins.gate.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| DirectoryError::Interrupted)?;
+        blocking(move || {
+            let _permit = permit;
+            Ok(work()?)
+        })
+        .await
+    }
+
+    /// Commits an account's changed keys, then shows them; slots that are gone are revoked. The caller
+    /// holds `writer`.
+    async fn replace_keys(&self, id: AccountId, keys: AccountKeys) -> Result<(), DirectoryError> {
+        let old = self.person(id)?;
+        let Account { address, name, created, .. } = old.account.clone();
+        let record = AccountRecord { address, name, created, keys };
+        let mut batch = Batch::new();
+        batch.put(Column::Directory, account_key(id), encode(&record));
+        self.store.commit(batch).await?;
+        let kept: Vec<u32> = record.keys.slots().map(|slot| slot.id).collect();
+        self.book.write().put_person(id, record);
+        let mut unlocked = self.logins.unlocked.lock();
+        for slot in old.keys.slots().filter(|slot| !kept.contains(&slot.id)) {
+            unlocked.revoke(id, slot.id);
+        }
+        Ok(())
+    }
+
+    fn put_alias(&self, batch: &mut Batch, address: &Address, targets: &[AccountId]) {
+        let key = alias_key(&self.store, address);
+        if targets.is_empty() {
+            batch.delete(Column::Directory, key);
+        } else {
+            let record = AliasRecord { address: address.clone(), targets: targets.to_vec() };
+            batch.put(Column::Directory, key, encode(&record));
+        }
+    }
+}
+
+impl From<UnlockError> for DirectoryError {
+    fn from(error: UnlockError) -> Self {
+        match error {
+            UnlockError::WrongCredential => Self::WrongSecret,
+            UnlockError::Damaged => Self::Record("account keys"),
+        }
+    }
+}
+
+async fn sweep(directory: Weak<Inner>, every: Duration) {
+    if let Some(directory) = directory.upgrade() {
+        // Made early, so that the first unknown name takes no longer than the second.
+        let _ = directory.logins.nobody().await;
+    }
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(directory) = directory.upgrade() else { return };
+        directory.logins.sweep();
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
+) -> Result<T, DirectoryError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(DirectoryError::Interrupted))
+}
+
+fn check_name(name: &str) -> Result<(), DirectoryError> {
+    if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(DirectoryError::BadName);
+    }
+    Ok(())
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }

@@ -1,6 +1,30 @@
 //! Logging in.
 
-use tokio::sync::watch;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::{hmac, rand};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore, watch};
+use tokio::time::timeout;
+use wardpost_keys::{AccountKeys, KdfCost, SlotKind, UnlockError, Unlocked};
+use wardpost_mail::{Address, Domain, Secret};
+
+use crate::book::{Book, Person};
+use crate::error::AuthError;
+use crate::throttle::{Fingerprint, Judgement, Network, Target, Throttle};
+use crate::types::{DirectoryStats, Login, Options};
+use crate::unlocked::UnlockedAccounts;
+
+/// How long a log-in waits for its turn at the password hash before it is told to come again.
+const LONGEST_QUEUE: Duration = Duration::from_secs(20);
+/// Set in the [`Target`] of names that nobody has.
+const NOBODY: Target = 1 << 127;
+/// How many turns are kept before finished ones are cleared away.
+const MAX_TURNS: usize = 1_000;
 
 /// Tells a session that the credential it was opened with is gone (account removed, password changed,
 /// app password revoked). Cheap to clone.
@@ -8,6 +32,10 @@ use tokio::sync::watch;
 pub struct Revocation(watch::Receiver<bool>);
 
 impl Revocation {
+    pub(crate) fn new(receiver: watch::Receiver<bool>) -> Self {
+        Self(receiver)
+    }
+
     /// Whether the credential is gone.
     pub fn is_revoked(&self) -> bool {
         *self.0.borrow()
@@ -16,8 +44,296 @@ impl Revocation {
     /// Waits until the credential is gone; for a credential that stays, for ever.
     pub async fn revoked(&mut self) {
         if self.0.wait_for(|gone| *gone).await.is_err() {
-            // The directory itself is gone; nothing can be revoked any more.
+            // Nobody is left who could revoke it.
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Everything that log-ins need besides the book.
+pub(crate) struct Logins {
+    options: Options,
+    /// For fingerprints of credentials; new in every process, kept nowhere.
+    key: hmac::Key,
+    pub(crate) throttle: Mutex<Throttle>,
+    pub(crate) unlocked: Mutex<UnlockedAccounts>,
+    /// One try at a time for an account from a network: when a client opens five connections at once,
+    /// four of them find the first one's proof.
+    turns: Mutex<HashMap<(Target, Network), Weak<AsyncMutex<()>>>>,
+    /// Password hashes take 64 MiB each.
+    pub(crate) gate: Arc<Semaphore>,
+    /// Keys of nobody: an unknown name costs as much as a wrong password.
+    nobody: OnceCell<Arc<AccountKeys>>,
+    ok: AtomicU64,
+    failed: AtomicU64,
+    slowed: AtomicU64,
+    hashes: AtomicU64,
+}
+
+impl Logins {
+    pub(crate) fn new(options: Options) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())?;
+        Ok(Self {
+            gate: Arc::new(Semaphore::new(options.hashes_at_once.max(1))),
+            options,
+            key,
+            throttle: Mutex::default(),
+            unlocked: Mutex::default(),
+            turns: Mutex::default(),
+            nobody: OnceCell::new(),
+            ok: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            slowed: AtomicU64::new(0),
+            hashes: AtomicU64::new(0),
+        })
+    }
+
+    /// Drops accounts that nobody uses any more.
+    pub(crate) fn sweep(&self) {
+        self.unlocked.lock().sweep(Instant::now(), self.options.grace);
+    }
+
+    pub(crate) fn stats(&self, accounts: usize) -> DirectoryStats {
+        DirectoryStats {
+            logins_ok: self.ok.load(Ordering::Relaxed),
+            logins_failed: self.failed.load(Ordering::Relaxed),
+            logins_slowed: self.slowed.load(Ordering::Relaxed),
+            hashes: self.hashes.load(Ordering::Relaxed),
+            unlocked: self.unlocked.lock().len(),
+            accounts,
+        }
+    }
+
+    /// Logs in and counts how it went.
+    pub(crate) async fn authenticate(
+        &self,
+        book: &RwLock<Book>,
+        main: &Domain,
+        login: &str,
+        password: &Secret<String>,
+        peer: IpAddr,
+    ) -> Result<Login, AuthError> {
+        let name = login_name(login, main);
+        let person = name.as_ref().and_then(|name| book.read().by_address(name).cloned());
+        let outcome = if AccountKeys::is_app_password(password.expose()) {
+            match &person {
+                Some(person) => self.with_app_password(book, person, password),
+                None => Err(AuthError::Rejected),
+            }
+        } else {
+            let target = match &person {
+                Some(person) => Target::from(person.account.id.0),
+                None => self.target_of_nobody(login),
+            };
+            self.with_password(book, person, target, password, peer).await
+        };
+        let counter = match &outcome {
+            Ok(_) => &self.ok,
+            Err(AuthError::SlowDown(_)) => &self.slowed,
+            Err(AuthError::Rejected | AuthError::Unavailable) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// 128 bits are not guessed: no throttle, and no slow hash.
+    fn with_app_password(
+        &self,
+        book: &RwLock<Book>,
+        person: &Person,
+        password: &Secret<String>,
+    ) -> Result<Login, AuthError> {
+        let fingerprint = self.fingerprint(Target::from(person.account.id.0), password);
+        if let Some(login) = self.recognise(person, &fingerprint) {
+            return Ok(login);
+        }
+        let (slot, keys) = open_app_password(&person.keys, password).ok_or(AuthError::Rejected)?;
+        self.admit(book, person, fingerprint, slot, keys)
+    }
+
+    async fn with_password(
+        &self,
+        book: &RwLock<Book>,
+        person: Option<Arc<Person>>,
+        target: Target,
+        password: &Secret<String>,
+        peer: IpAddr,
+    ) -> Result<Login, AuthError> {
+        let fingerprint = self.fingerprint(target, password);
+        let turn = self.turn(target, peer);
+        let _turn = turn.lock().await;
+        let judgement = self.throttle.lock().begin(target, peer, &fingerprint, Instant::now());
+        match judgement {
+            Judgement::Check => {}
+            Judgement::KnownWrong => return Err(AuthError::Rejected),
+            Judgement::Wait(wait) => return Err(AuthError::SlowDown(wait)),
+        }
+        if let Some(login) = person.as_ref().and_then(|p| self.recognise(p, &fingerprint)) {
+            self.throttle.lock().succeeded(target, peer, Instant::now());
+            return Ok(login);
+        }
+        let outcome = match self.hash(person.clone(), password).await {
+            Ok((slot, keys)) => match &person {
+                Some(person) => self.admit(book, person, fingerprint, slot, keys),
+                None => Err(AuthError::Rejected),
+            },
+            Err(error) => Err(error),
+        };
+        let mut throttle = self.throttle.lock();
+        match outcome {
+            Ok(_) => throttle.succeeded(target, peer, Instant::now()),
+            Err(AuthError::Rejected) => throttle.failed(target, peer, fingerprint),
+            Err(_) => throttle.undecided(target, peer),
+        }
+        outcome
+    }
+
+    /// Tries the password slot, of nobody if need be. Slow.
+    async fn hash(
+        &self,
+        person: Option<Arc<Person>>,
+        password: &Secret<String>,
+    ) -> Result<(u32, Unlocked), AuthError> {
+        let nobody = match person {
+            Some(_) => None,
+            None => Some(self.nobody().await?),
+        };
+        let permit = timeout(LONGEST_QUEUE, self.gate.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(AuthError::Unavailable) };
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        let password = password.clone();
+        let work = move || {
+            // Kept until the hash is done, even when the caller has gone.
+            let _permit = permit;
+            let keys = match (&person, &nobody) {
+                (Some(person), _) => &person.keys,
+                (None, Some(nobody)) => nobody,
+                (None, None) => return Err(UnlockError::WrongCredential),
+            };
+            let slot = keys.slots().find(|slot| slot.kind == SlotKind::Password).map(|s| s.id);
+            let unlocked = keys.unlock_with_password(&password)?;
+            Ok((slot.ok_or(UnlockError::Damaged)?, unlocked))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(UnlockError::WrongCredential)) => Err(AuthError::Rejected),
+            Ok(Err(error @ UnlockError::Damaged)) => {
+                tracing::error!(%error, "an account cannot be unlocked");
+                Err(AuthError::Unavailable)
+            }
+            Err(_) => Err(AuthError::Unavailable),
+        }
+    }
+
+    /// Makes the keys of nobody, once.
+    pub(crate) async fn nobody(&self) -> Result<Arc<AccountKeys>, AuthError> {
+        let cost = self.options.kdf_cost;
+        let made = self.nobody.get_or_try_init(|| async move {
+            let gate = self.gate.clone().acquire_owned().await;
+            let work = move || {
+                let _permit = gate;
+                keys_of_nobody(cost)
+            };
+            match tokio::task::spawn_blocking(work).await {
+                Ok(Some(keys)) => Ok(Arc::new(keys)),
+                Ok(None) | Err(_) => Err(AuthError::Unavailable),
+            }
+        });
+        made.await.cloned()
+    }
+
+    fn recognise(&self, person: &Person, fingerprint: &Fingerprint) -> Option<Login> {
+        let (unlocked, revocation) =
+            self.unlocked.lock().recognise(person.account.id, fingerprint)?;
+        Some(Login { account: person.account.clone(), unlocked, revocation })
+    }
+
+    /// Admits a credential that opened its slot, unless the slot was taken away meanwhile.
+    fn admit(
+        &self,
+        book: &RwLock<Book>,
+        person: &Person,
+        fingerprint: Fingerprint,
+        slot: u32,
+        keys: Unlocked,
+    ) -> Result<Login, AuthError> {
+        let id = person.account.id;
+        // Held until the credential is noted, so that whoever takes it away finds it.
+        let book = book.read();
+        let person = book.people.get(&id).ok_or(AuthError::Rejected)?;
+        if !person.keys.slots().any(|s| s.id == slot) {
+            return Err(AuthError::Rejected);
+        }
+        let (unlocked, revocation) = self.unlocked.lock().admit(id, fingerprint, slot, keys);
+        Ok(Login { account: person.account.clone(), unlocked, revocation })
+    }
+
+    fn turn(&self, target: Target, peer: IpAddr) -> Arc<AsyncMutex<()>> {
+        let mut turns = self.turns.lock();
+        if turns.len() > MAX_TURNS {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let place = turns.entry((target, Network::of(peer))).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let turn = Arc::default();
+            *place = Arc::downgrade(&turn);
+            turn
+        })
+    }
+
+    fn fingerprint(&self, target: Target, password: &Secret<String>) -> Fingerprint {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(&target.to_be_bytes());
+        context.update(password.expose().as_bytes());
+        self.finish(&context)
+    }
+
+    fn target_of_nobody(&self, login: &str) -> Target {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(login.to_lowercase().as_bytes());
+        let hash = self.finish(&context);
+        let mut number = [0; 16];
+        number.copy_from_slice(&hash[..16]);
+        Target::from_be_bytes(number) | NOBODY
+    }
+
+    fn finish(&self, context: &hmac::Context) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.copy_from_slice(context.clone().sign().as_ref());
+        fingerprint
+    }
+}
+
+/// The address that a log-in name means, in folded form.
+fn login_name(login: &str, main: &Domain) -> Option<Address> {
+    let login = login.trim();
+    let parsed = if login.contains('@') {
+        Address::parse(login)
+    } else {
+        Address::parse(&format!("{login}@{main}"))
+    };
+    parsed.ok().map(|address| address.folded())
+}
+
+/// Opens with an app password, and finds out which slot it was by trying each on its own.
+fn open_app_password(keys: &AccountKeys, password: &Secret<String>) -> Option<(u32, Unlocked)> {
+    let slots: Vec<u32> = keys.slots().map(|slot| slot.id).collect();
+    let app = keys.slots().filter(|slot| slot.kind == SlotKind::AppPassword).map(|slot| slot.id);
+    for id in app {
+        let mut alone = keys.clone();
+        for other in slots.iter().filter(|other| **other != id) {
+            alone.remove_slot(*other);
+        }
+        if let Ok(unlocked) = alone.unlock_with_app_password(password) {
+            return Some((id, unlocked));
+        }
+    }
+    None
+}
+
+fn keys_of_nobody(cost: KdfCost) -> Option<AccountKeys> {
+    let mut random = [0; 32];
+    rand::fill(&mut random).ok()?;
+    let password = Secret::new(data_encoding::BASE64.encode(&random));
+    AccountKeys::generate("nobody", &password, None, cost).ok()
 }

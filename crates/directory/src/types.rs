@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wardpost_keys::{KdfCost, Unlocked};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
 
@@ -89,7 +90,7 @@ pub enum Resolution {
 }
 
 /// Which algorithm a DKIM key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DkimAlgorithm {
     /// `ed25519-sha256` (RFC 8463).
     Ed25519,
