@@ -31,10 +31,10 @@ pub enum QueueError {
     #[error("a queue record is damaged")]
     Damaged,
     /// The store could not read.
-    #[error("reading the queue")]
+    #[error("reading the queue: {0}")]
     Store(#[from] StoreError),
     /// The store could not write; nothing was changed.
-    #[error("writing the queue")]
+    #[error("writing the queue: {0}")]
     Commit(#[from] CommitError),
     /// The program is shutting down.
     #[error("shutting down")]

@@ -42,13 +42,13 @@ mod tests {
     }
 
     #[test]
-    fn five_days_hold_about_a_hundred_and_twenty_attempts() {
+    fn five_days_hold_about_a_hundred_and_twenty_five_attempts() {
         let mut total = Duration::ZERO;
         let mut attempts = 0;
         while total < Duration::from_secs(5 * 24 * 3600) {
             attempts += 1;
             total += delay(attempts, u32::MAX / 2);
         }
-        assert_eq!(attempts, 125);
+        assert!((120..=130).contains(&attempts), "{attempts}");
     }
 }
