@@ -179,6 +179,11 @@ pub fn prepend(fields: &[&str], raw: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Octets of the header, empty line included.
+pub fn length(raw: &[u8]) -> usize {
+    header_length(raw)
+}
+
 fn fields(raw: &[u8]) -> Fields<'_> {
     Fields::of(&raw[..header_length(raw)])
 }

@@ -1,12 +1,59 @@
 //! The practice's web pages: where a message waits that could not be sent in encrypted form.
+//!
+//! A patient comes here from a link in a notice, gives the code that was told by telephone, reads,
+//! downloads, answers, and may choose a password for next time. Nothing here needs JavaScript, and
+//! nothing comes from anywhere else.
+//!
+//! What keeps it safe:
+//!
+//! * `GET` and `HEAD` of a link read nothing and write nothing. The page is the same for a link that
+//!   leads somewhere, one that once did, and one that never did; so a mail scanner that follows links,
+//!   even one that presses the button, neither uses a message up nor learns about it.
+//! * A right code opens a *visit* ([`visit`]): the decrypted message lives in memory, for a quarter
+//!   of an hour after the last page, under a random cookie that is sent for this one message's pages
+//!   only.
+//! * HTML is sanitised ([`sanitise`]) *and* shown in a frame whose own policy allows no script, no
+//!   form and no connection; pictures from elsewhere are not fetched.
+//! * Every form within a visit carries a token; every form at all is refused when the browser says
+//!   that another site sent it.
+//! * Answers are sealed into the staff member's mailbox before the page says that they were sent.
+//!
+//! Nothing about persons or messages is logged or counted.
 
+mod answer;
+mod gate;
+mod guard;
+mod metrics;
+mod pages;
+mod reading;
+mod sanitise;
+mod serve;
+mod upload;
+mod visit;
+mod write;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use metrics::Metrics;
 use prometheus::Registry;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use visit::Visits;
 use wardpost_directory::Directory;
 use wardpost_mail::Domain;
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::{Accepted, ServerTls, Shutdown, TlsError};
 use wardpost_parcel::Parcels;
+use write::Pace;
+
+/// Octets of a form that carries no files.
+const SMALL_FORM: usize = 16 * 1024;
+/// Octets that a multipart form may have around its fields.
+const MULTIPART_OVERHEAD: usize = 64 * 1024;
+/// Answers being uploaded at the same time.
+const UPLOADS_AT_ONCE: usize = 8;
 
 /// What the pages say about the practice, and their limits.
 #[derive(Debug, Clone)]
@@ -25,7 +72,15 @@ pub struct Settings {
 
 /// The pages.
 pub struct Portal {
-    _settings: Settings,
+    settings: Settings,
+    directory: Directory,
+    mailboxes: Mailboxes,
+    parcels: Parcels,
+    tls: ServerTls,
+    visits: Arc<Visits>,
+    uploads: Semaphore,
+    pace: Pace,
+    metrics: Metrics,
 }
 
 impl Portal {
@@ -40,8 +95,18 @@ impl Portal {
         parcels: Parcels,
         tls: &ServerTls,
     ) -> Result<Arc<Self>, TlsError> {
-        let _ = (directory, mailboxes, parcels, tls);
-        Ok(Arc::new(Self { _settings: settings }))
+        let tls = tls.with_alpn(&[b"h2", b"http/1.1"])?;
+        Ok(Arc::new(Self {
+            settings,
+            directory,
+            mailboxes,
+            parcels,
+            tls,
+            visits: Arc::new(Visits::new()),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            pace: Pace::new(),
+            metrics: Metrics::new(),
+        }))
     }
 
     /// Registers the pages' metrics.
@@ -49,19 +114,44 @@ impl Portal {
     /// # Errors
     /// When a metric of that name is registered already.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        let _ = registry;
-        unimplemented!()
+        self.metrics.register(registry)
     }
 
     /// Serves one connection to the HTTPS port, TLS handshake included, until it or `shutdown` ends.
     pub async fn serve_https(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
-        let _ = (accepted, shutdown);
-        unimplemented!()
+        serve::https(self, accepted, shutdown).await;
     }
 
     /// Serves one connection to the HTTP port: redirects to HTTPS, and nothing else.
     pub async fn serve_http(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
-        let _ = (accepted, shutdown);
-        unimplemented!()
+        serve::http(self, accepted, shutdown).await;
+    }
+
+    /// All pages.
+    fn router(self: &Arc<Self>) -> Router {
+        let uploads = DefaultBodyLimit::max(self.settings.max_answer + MULTIPART_OVERHEAD);
+        Router::new()
+            .route("/m/{view}/answer", post(answer::send))
+            .route("/write", get(write::form).post(write::send))
+            .layer(uploads)
+            .merge(
+                Router::new()
+                    .route("/", get(pages::landing))
+                    .route("/style.css", get(pages::style))
+                    .route("/robots.txt", get(pages::robots))
+                    .route("/p/{token}", get(gate::ask).post(gate::open))
+                    .route("/m/{view}", get(reading::message))
+                    .route("/m/{view}/formatted", get(reading::formatted))
+                    .route("/m/{view}/file/{number}", get(reading::file))
+                    .route("/m/{view}/sent", get(answer::sent))
+                    .route("/m/{view}/password", get(gate::choose).post(gate::set_password))
+                    .route("/m/{view}/leave", post(gate::leave))
+                    .route("/left", get(pages::left))
+                    .layer(DefaultBodyLimit::max(SMALL_FORM)),
+            )
+            .fallback(pages::not_found)
+            .method_not_allowed_fallback(pages::not_allowed)
+            .layer(middleware::from_fn_with_state(Arc::clone(self), guard::around))
+            .with_state(Arc::clone(self))
     }
 }
