@@ -30,17 +30,19 @@ pub(crate) fn structured<T>(value: &[u8], read: impl FnOnce(&ContentType<'_>) ->
     }
 }
 
+/// A body without its transfer encoding (RFC 2045 §6); `None` when that is unknown or broken.
+pub(crate) fn encoded<'a>(body: &'a [u8], encoding: &str) -> Option<Cow<'a, [u8]>> {
+    match encoding.to_ascii_lowercase().as_str() {
+        "7bit" | "8bit" | "binary" => Some(Cow::Borrowed(body)),
+        "base64" => base64_decode(body).map(Cow::Owned),
+        "quoted-printable" => quoted_printable_decode(body).map(Cow::Owned),
+        _ => None,
+    }
+}
+
 /// A part's body without its transfer encoding; as it stands when that is unknown or broken.
 pub(crate) fn body<'a>(raw: &'a [u8], part: &Part) -> Cow<'a, [u8]> {
-    let encoded = raw.get(part.body_range()).unwrap_or_default();
-    let decoded = if part.encoding.eq_ignore_ascii_case("base64") {
-        base64_decode(encoded)
-    } else if part.encoding.eq_ignore_ascii_case("quoted-printable") {
-        quoted_printable_decode(encoded)
-    } else {
-        None
-    };
-    decoded.map_or(Cow::Borrowed(encoded), Cow::Owned)
+    part.decoded(raw).unwrap_or_else(|| Cow::Borrowed(&raw[part.body_range()]))
 }
 
 /// A text part's body as text.

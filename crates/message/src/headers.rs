@@ -202,6 +202,24 @@ pub fn get_all<'a>(raw: &'a [u8], name: &'a str) -> Vec<Cow<'a, str>> {
     named(raw, name).map(|field| field.text()).collect()
 }
 
+/// All values of a field, decoded, in lower case, a line each: for SEARCH HEADER. `None` when the field
+/// is not there.
+pub fn decoded(raw: &[u8], name: &str) -> Option<String> {
+    let values: Vec<String> = named(raw, name).map(|field| decode::text(field.value)).collect();
+    (!values.is_empty()).then(|| values.join("\n").to_lowercase())
+}
+
+/// The whole header, decoded, in lower case, a field a line: for SEARCH TEXT.
+pub fn decoded_all(raw: &[u8]) -> String {
+    fields(raw).fold(String::new(), |mut out, field| {
+        out.push_str(&String::from_utf8_lossy(field.name).to_lowercase());
+        out.push_str(": ");
+        out.push_str(&decode::text(field.value).to_lowercase());
+        out.push('\n');
+        out
+    })
+}
+
 /// The decoded Subject.
 pub fn subject(raw: &[u8]) -> Option<String> {
     named(raw, "Subject").next().map(|field| decode::text(field.value))

@@ -165,6 +165,23 @@ fn mails_within_mails_are_numbered_as_imap_wants() {
 }
 
 #[test]
+fn text_is_found_decoded() {
+    let raw = seed("alternative-attachment.eml");
+    let summary = summarise(&raw);
+    let text = summary.body_text(&raw);
+    assert!(text.contains("café soft") && text.contains("<p>café</p>") && !text.contains("%pdf"));
+    assert_eq!(summary.part(&[2]).unwrap().decoded(&raw).as_deref(), Some(&b"%PDF"[..]));
+    let forwarded = seed("forwarded.eml");
+    assert!(
+        summarise(&forwarded).body_text(&forwarded).contains("from: inner@c.test\nto: a@b.test")
+    );
+    let broken = seed("broken-encodings.eml");
+    assert_eq!(summarise(&broken).part(&[1]).unwrap().decoded(&broken), None);
+    assert_eq!(wardpost_message::headers::decoded(&raw, "subject").as_deref(), Some("caféé"));
+    assert_eq!(wardpost_message::headers::decoded(&raw, "no"), None);
+}
+
+#[test]
 fn broken_mails_get_the_best_reading() {
     for (name, expected) in [
         ("unclosed.eml", "mixed(mixed(plain) plain)"),

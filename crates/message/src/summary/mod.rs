@@ -15,6 +15,7 @@ use crate::scan::parts;
 use kept::Kept;
 use mail_parser::DateTime;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -211,7 +212,46 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// The text a person sees of the mail `raw`, for SEARCH BODY: all text parts with transfer
+    /// encoding and character set undone, and header fields of mails within it; in lower case. HTML
+    /// keeps its tags.
+    pub fn body_text(&self, raw: &[u8]) -> String {
+        let mut out = String::new();
+        self.structure.collect_text(raw, &mut out);
+        out.to_lowercase()
+    }
+}
+
 impl Part {
+    /// The body in `raw`, the mail this part was found in, with its transfer encoding undone; `None`
+    /// when that is unknown or the body is not so encoded (RFC 3516 §4.3 UNKNOWN-CTE).
+    pub fn decoded<'a>(&self, raw: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        decode::encoded(raw.get(self.body_range()).unwrap_or_default(), &self.encoding)
+    }
+
+    // Recursion is as deep as the summary is: bounded.
+    fn collect_text(&self, raw: &[u8], out: &mut String) {
+        match &self.kind {
+            Kind::Leaf if self.media.eq_ignore_ascii_case("text") => {
+                out.push_str(&decode::body_text(raw, self));
+                out.push('\n');
+            }
+            Kind::Leaf => {}
+            Kind::Multipart(children) => {
+                for child in children {
+                    child.collect_text(raw, out);
+                }
+            }
+            Kind::Message(embedded) => {
+                let root = &embedded.structure;
+                let header = raw.get(root.header_range()).unwrap_or_default();
+                out.push_str(&crate::headers::decoded_all(header));
+                root.collect_text(raw, out);
+            }
+        }
+    }
+
     pub(crate) fn empty() -> Self {
         Self {
             start: 0,
