@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 use tokio::net::TcpStream;
 use wardpost_mail::Domain;
-use wardpost_net::Stream;
+use wardpost_net::{HandshakeError, Stream};
 use wardpost_verdict::{Observation, Verdict, grade};
 
 /// One address of one mail exchanger.
@@ -35,21 +35,23 @@ impl Courier {
     /// seen now, and that is a verdict below every floor.
     pub(crate) async fn approach(&self, target: &Target) -> Result<Approached, TalkError> {
         let conversation = self.greet(target).await?;
-        let judge = |seen: &Observation| {
-            grade(&target.host, seen, &self.parts.roots, SystemTime::now())
-        };
+        let judge =
+            |seen: &Observation| grade(&target.host, seen, &self.parts.roots, SystemTime::now());
         if !conversation.capabilities().starttls {
             return Ok(Approached::Clear(conversation, judge(&Observation::NotOffered)));
         }
-        let negotiation = match conversation.start_tls().await? {
-            StartTls::Ready(negotiation) => negotiation,
+        let (stream, resumption) = match conversation.start_tls().await? {
+            StartTls::Ready(stream, resumption) => (stream, resumption),
+            StartTls::Injected => {
+                let seen = HandshakeError::Injected.observation();
+                return Ok(Approached::Broken(judge(&seen)));
+            }
             StartTls::Refused(conversation, reply) => {
                 let verdict = judge(&Observation::Refused(reply.code));
                 return Ok(Approached::Clear(conversation, verdict));
             }
         };
-        let (stream, resumption) = negotiation.into_parts();
-        // What was read in clear past the 220 lies in the session, which checks it in `go_on`.
+        // That nothing was read in clear past the 220 has just been seen to.
         match stream.upgrade_client(&self.parts.tls, &target.host, &[]).await {
             Ok((stream, facts)) => {
                 let verdict = judge(&Observation::Completed(facts));

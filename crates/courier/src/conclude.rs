@@ -129,7 +129,7 @@ impl Courier {
             let recipients: Vec<RecipientStatus<'_>> = told
                 .iter()
                 .filter(|told| told.action == action)
-                .map(status)
+                .map(|told| status(told, work))
                 .collect();
             if recipients.is_empty() {
                 continue;
@@ -248,7 +248,7 @@ impl<'w> Conclusion<'w> {
     }
 }
 
-fn status<'t>(told: &'t Told<'_>) -> RecipientStatus<'t> {
+fn status<'t>(told: &'t Told<'_>, work: &Work) -> RecipientStatus<'t> {
     let by_code = EnhancedStatus::new(u8::try_from(told.reply.code / 100).unwrap_or(5), 0, 0);
     RecipientStatus {
         address: &told.to.recipient.address,
@@ -257,6 +257,6 @@ fn status<'t>(told: &'t Told<'_>) -> RecipientStatus<'t> {
         remote_mta: told.host.as_deref(),
         diagnostic: Some(&told.reply),
         explanation: told.explanation,
-        retry_until: None,
+        retry_until: (told.action == Action::Delayed).then(|| unix(work.expires)),
     }
 }

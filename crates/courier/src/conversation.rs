@@ -203,23 +203,12 @@ async fn timely<T>(
 /// What the server said to STARTTLS.
 pub(crate) enum StartTls {
     /// 220: the handshake comes next.
-    Ready(Negotiation),
+    Ready(Stream, Resumption),
+    /// 220, and more in clear in the same breath: somebody speaks in the server's place (RFC 3207
+    /// §6). The connection has been dropped.
+    Injected,
     /// Anything else. The connection goes on in clear.
     Refused(Conversation<Stream>, Reply),
-}
-
-/// Between the 220 to STARTTLS and the end of the handshake: nothing can be said.
-pub(crate) struct Negotiation {
-    stream: Stream,
-    session: ClientSession,
-    timeouts: Timeouts,
-}
-
-impl Negotiation {
-    /// The connection, for the handshake, and what is needed afterwards.
-    pub(crate) fn into_parts(self) -> (Stream, Resumption) {
-        (self.stream, Resumption { session: self.session, timeouts: self.timeouts })
-    }
 }
 
 /// A session that waits for its connection to come back from the handshake.
@@ -229,9 +218,8 @@ pub(crate) struct Resumption {
 }
 
 impl Resumption {
-    /// Goes on over TLS: everything learnt in clear is forgotten (RFC 3207 §4.2), EHLO is said anew.
-    pub(crate) async fn go_on(mut self, stream: Stream) -> Result<Conversation<Stream>, TalkError> {
-        self.session.tls_started()?;
+    /// Goes on over TLS: EHLO is said anew.
+    pub(crate) async fn go_on(self, stream: Stream) -> Result<Conversation<Stream>, TalkError> {
         let mut conversation =
             Conversation { wire: stream, session: self.session, timeouts: self.timeouts };
         conversation.ehlo().await?;
@@ -262,8 +250,12 @@ impl Conversation<Stream> {
         self.session.starttls();
         match self.event(self.timeouts.command).await? {
             ClientEvent::StartTls(reply) if reply.code == 220 => {
-                let Self { wire, session, timeouts } = self;
-                Ok(StartTls::Ready(Negotiation { stream: wire, session, timeouts }))
+                // Everything learnt in clear is forgotten here (RFC 3207 §4.2).
+                let Self { wire, mut session, timeouts } = self;
+                match session.tls_started() {
+                    Ok(()) => Ok(StartTls::Ready(wire, Resumption { session, timeouts })),
+                    Err(_) => Ok(StartTls::Injected),
+                }
             }
             ClientEvent::StartTls(reply) => Ok(StartTls::Refused(self, reply)),
             _ => Err(TalkError::OutOfTurn),

@@ -32,10 +32,7 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// A conversation that was opened just now.
-    pub(crate) fn new(
-        conversation: Conversation<SecureChannel<Stream>>,
-        target: Target,
-    ) -> Self {
+    pub(crate) fn new(conversation: Conversation<SecureChannel<Stream>>, target: Target) -> Self {
         let now = Instant::now();
         Self { conversation, target, opened: now, used: now, uses: 0 }
     }

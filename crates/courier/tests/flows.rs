@@ -1,0 +1,501 @@
+//! The courier among scripted mail servers: what goes where, and what is never said to whom.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(unreachable_pub, reason = "helpers shared within one test program")]
+
+mod world;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+use wardpost_dns::{DnsError, Dnssec};
+use wardpost_mail::{BodyType, DsnReturn, Notify, TlsGrade};
+use wardpost_parcel::ParcelState;
+use wardpost_policy::Route;
+use wardpost_queue::RecipientState;
+use world::server::{Script, Server, Tls, certificate};
+use world::{CANARY, World, domain};
+
+const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
+
+/// One exchanger for `there.test`, with this script.
+async fn one_server(world: &World, script: Script) -> Server {
+    world.mx("there.test", &[(10, "mx.there.test")]);
+    world.server("mx.there.test", script).await
+}
+
+/// Asserts that a server never learnt who wrote to whom, nor what, but got the notice if `noticed`.
+fn learnt_nothing(server: &Server, noticed: bool) {
+    assert!(!server.read_anywhere(CANARY), "content");
+    assert!(!server.read_anywhere("dana@"), "the sender");
+    let notices = server.taken();
+    assert_eq!(notices.len(), usize::from(noticed));
+    for notice in notices {
+        assert!(notice.mail.contains("<postmaster@clinic.test>"), "{}", notice.mail);
+        assert!(notice.message.contains("https://mail.clinic.test/p/"), "{}", notice.message);
+        assert!(notice.message.contains("+1 555 0100"));
+    }
+}
+
+/// Asserts that the parcel waits and that the sender was told a code.
+async fn became_a_parcel(world: &World) {
+    let parcels = world.parcels.list(Some(world.dana)).unwrap();
+    assert_eq!(parcels.len(), 1);
+    assert_eq!(parcels[0].state, ParcelState::Waiting);
+    let inbox = world.inbox().await;
+    assert_eq!(inbox.len(), 1, "one mail, with the code");
+    assert!(inbox[0].contains("lee@there.test") && inbox[0].contains("phone"), "{}", inbox[0]);
+}
+
+#[tokio::test]
+async fn verified_tls_is_delivered_directly() {
+    let world = World::new().await;
+    let script = Script::new(world.good_tls("mx.there.test"));
+    let server = one_server(&world, script).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    let taken = server.taken();
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].over_tls);
+    assert!(taken[0].message.contains(&format!(".. your result is {CANARY}\r\n.\r\n.. end\r\n")));
+    assert!(!server.read_in_clear("MAIL FROM") && !server.read_in_clear(CANARY));
+    let labels = [("route", "direct"), ("grade", "T3")];
+    assert_eq!(world.counted("wardpost_courier_deliveries_total", &labels), 1.0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn without_chunking_dots_are_stuffed() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.offers = &["8BITMIME"];
+    let server = one_server(&world, script).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert!(server.read_anywhere("\r\n... your result"), "stuffed on the wire");
+    assert!(
+        server.taken()[0].message.contains(&format!("\r\n.. your result is {CANARY}\r\n.\r\n.."))
+    );
+}
+
+#[tokio::test]
+async fn no_tls_becomes_a_parcel_and_the_wire_sees_the_notice_only() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(Tls::No)).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    assert!(!server.taken()[0].over_tls);
+    became_a_parcel(&world).await;
+    let labels = [("reason", "starttls-not-supported")];
+    assert_eq!(world.counted("wardpost_courier_tls_failures_total", &labels), 1.0);
+    assert_eq!(world.counted("wardpost_courier_attempts_total", &[("outcome", "parcel")]), 1.0);
+}
+
+#[tokio::test]
+async fn self_signed_becomes_a_parcel_and_the_notice_goes_encrypted() {
+    let world = World::new().await;
+    let tls = Tls::With(certificate(None, "mx.there.test"));
+    let server = one_server(&world, Script::new(tls)).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    assert!(server.taken()[0].over_tls);
+    assert!(!server.read_in_clear("lee@"));
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn the_wrong_name_becomes_a_parcel() {
+    let world = World::new().await;
+    let tls = world.good_tls("mx.elsewhere.test");
+    let server = one_server(&world, Script::new(tls)).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_breaks_becomes_a_parcel() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(Tls::Breaks)).await;
+    world.send(&["lee@there.test"]).await;
+    // The notice's own handshake breaks too, and only it may go without.
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn a_refused_starttls_becomes_a_parcel() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(Tls::Refuses)).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn a_reply_injected_before_the_handshake_gets_nothing() {
+    let world = World::new().await;
+    let tls = Tls::Injects(certificate(Some(&world.ca), "mx.there.test"));
+    let server = one_server(&world, Script::new(tls)).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn a_host_below_the_floor_is_passed_over_for_one_that_reaches_it() {
+    let world = World::new().await;
+    world.mx("there.test", &[(10, "bad.there.test"), (20, "good.there.test")]);
+    let bad = world.server("bad.there.test", Script::new(Tls::No)).await;
+    let good = world.good_server("good.there.test").await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    learnt_nothing(&bad, false);
+    assert_eq!(good.taken().len(), 1);
+    assert!(world.parcels.list(None).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn greylisting_is_waited_out() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.greylist = AtomicUsize::new(1);
+    let server = one_server(&world, script).await;
+    let id = world.send(&["lee@there.test"]).await;
+    let recipient = world.deferred(id).await;
+    let evidence = recipient.history.last().unwrap();
+    assert_eq!(evidence.grade, Some(TlsGrade::T3));
+    assert_eq!(evidence.reply.as_ref().unwrap().code, 451);
+    world.queue.retry(id).unwrap();
+    world.settle().await;
+    assert_eq!(server.taken().len(), 1);
+    assert_eq!(server.connections(), 1, "the second attempt used the open connection");
+    assert!(world.parcels.list(None).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_refused_recipient_is_reported_and_holds_nobody_up() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.recipients = HashMap::from([("nobody", "550 5.1.1 no such user")]);
+    let server = one_server(&world, script).await;
+    world.send(&["nobody@there.test", "lee@there.test"]).await;
+    world.settle().await;
+    let taken = server.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].recipients.len(), 1);
+    let inbox = world.inbox().await;
+    assert_eq!(inbox.len(), 1);
+    assert!(inbox[0].contains("nobody@there.test") && inbox[0].contains("5.1.1"), "{}", inbox[0]);
+    assert!(!inbox[0].contains("lee@there.test"));
+    assert!(!inbox[0].contains(CANARY), "a report returns no content");
+}
+
+#[tokio::test]
+async fn a_null_mx_is_reported_at_once() {
+    let world = World::new().await;
+    world.dns.set_null_mx(&domain("there.test"), Dnssec::Indeterminate);
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert!(world.inbox().await[0].contains("5.1.10"));
+}
+
+#[tokio::test]
+async fn a_domain_that_does_not_exist_is_reported_at_once() {
+    let world = World::new().await;
+    world.send(&["lee@nowhere.test"]).await;
+    world.settle().await;
+    assert!(world.inbox().await[0].contains("5.1.2"));
+}
+
+#[tokio::test]
+async fn a_failing_name_server_is_waited_for() {
+    let world = World::new().await;
+    world.dns.fail_mx(&domain("there.test"), DnsError::Temporary("SERVFAIL".into()));
+    let id = world.send(&["lee@there.test"]).await;
+    world.deferred(id).await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world.queue.retry(id).unwrap();
+    world.settle().await;
+    assert_eq!(server.taken().len(), 1);
+    assert!(world.inbox().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_implicit_exchanger_is_the_domain_itself() {
+    let world = World::new().await;
+    let server = world.good_server("there.test").await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_waited_for() {
+    let world = World::new().await;
+    world.mx("there.test", &[(10, "mx.there.test")]);
+    let nobody: IpAddr = "127.99.99.99".parse().unwrap();
+    world.dns.set_addresses(&domain("mx.there.test"), &[nobody], Dnssec::Indeterminate);
+    let id = world.send(&["lee@there.test"]).await;
+    let recipient = world.deferred(id).await;
+    assert_eq!(recipient.history[0].host.as_deref(), Some("mx.there.test"));
+    assert!(world.parcels.list(None).unwrap().is_empty(), "out of reach is no verdict");
+}
+
+#[tokio::test]
+async fn a_server_that_turns_us_away_is_waited_for() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.greeting = "554 5.7.1 you are on a list";
+    let server = one_server(&world, script).await;
+    let id = world.send(&["lee@there.test"]).await;
+    let recipient = world.deferred(id).await;
+    assert_eq!(recipient.history[0].reply.as_ref().unwrap().code, 554);
+    assert!(!server.read_anywhere("MAIL FROM"));
+}
+
+#[tokio::test]
+async fn a_connection_lost_after_the_message_is_tried_again() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.drop_after_data = AtomicUsize::new(1);
+    let server = one_server(&world, script).await;
+    let id = world.send(&["lee@there.test"]).await;
+    let recipient = world.deferred(id).await;
+    assert!(recipient.history[0].summary.contains("the server may have it"));
+    world.queue.retry(id).unwrap();
+    world.settle().await;
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn recipients_share_a_transaction_up_to_the_servers_limit() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.offers = &["PIPELINING", "LIMITS RCPTMAX=2"];
+    let server = one_server(&world, script).await;
+    world.send(&["a@there.test", "b@there.test", "c@there.test"]).await;
+    world.settle().await;
+    let groups: Vec<usize> = server.taken().iter().map(|taken| taken.recipients.len()).collect();
+    assert_eq!((groups, server.connections()), (vec![2, 1], 1));
+}
+
+#[tokio::test]
+async fn the_next_message_uses_the_open_connection() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    for _ in 0..5 {
+        world.send(&["lee@there.test"]).await;
+        world.settle().await;
+    }
+    assert_eq!((server.taken().len(), server.connections()), (5, 1));
+}
+
+#[tokio::test]
+async fn envelope_parameters_are_passed_on() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world
+        .send_by(&["lee@there.test"], DIRECT, |envelope| {
+            envelope.body = BodyType::EightBitMime;
+            envelope.ret = Some(DsnReturn::Headers);
+            envelope.envid = Some("abc".into());
+            envelope.to[0].notify = Notify { success: true, failure: true, delay: false };
+            envelope.to[0].original = Some("rfc822;lee@there.test".into());
+        })
+        .await;
+    world.settle().await;
+    let taken = &server.taken()[0];
+    for parameter in ["SIZE=", "BODY=8BITMIME", "RET=HDRS", "ENVID=abc"] {
+        assert!(taken.mail.contains(parameter), "{parameter} in {}", taken.mail);
+    }
+    for parameter in ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;lee@there.test"] {
+        assert!(taken.recipients[0].contains(parameter), "{:?}", taken.recipients);
+    }
+    assert!(world.inbox().await.is_empty(), "the next server reports success itself");
+}
+
+#[tokio::test]
+async fn success_is_reported_where_the_next_server_does_not() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.offers = &[];
+    one_server(&world, script).await;
+    world
+        .send_by(&["lee@there.test"], DIRECT, |envelope| {
+            envelope.to[0].notify = Notify { success: true, failure: true, delay: false };
+        })
+        .await;
+    world.settle().await;
+    let inbox = world.inbox().await;
+    assert!(inbox[0].to_lowercase().contains("action: relayed"), "{}", inbox[0]);
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_take_is_reported() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.offers = &["SIZE 20"];
+    let server = one_server(&world, script).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert!(world.inbox().await[0].contains("5.3.4"));
+    assert!(!server.read_anywhere("MAIL FROM"));
+}
+
+#[tokio::test]
+async fn international_addresses_need_a_server_that_takes_them() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world.send(&["müller@there.test"]).await;
+    world.settle().await;
+    assert!(world.inbox().await[0].contains("5.6.7"));
+    assert!(!server.read_anywhere("MAIL FROM"));
+}
+
+#[tokio::test]
+async fn requiretls_that_the_next_hop_does_not_take_becomes_a_parcel() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world.send_by(&["lee@there.test"], DIRECT, |envelope| envelope.require_tls = true).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn a_floor_that_nobody_reaches_yet_becomes_a_parcel() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    let route = Route::Direct { floor: TlsGrade::T4 };
+    world.send_by(&["lee@there.test"], route, |_| {}).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn pickup_asks_nobody_first() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world.send_by(&["lee@there.test"], Route::Pickup, |_| {}).await;
+    world.settle().await;
+    learnt_nothing(&server, true);
+    assert_eq!(server.connections(), 1, "for the notice");
+    became_a_parcel(&world).await;
+}
+
+#[tokio::test]
+async fn the_second_parcel_for_somebody_needs_no_second_code() {
+    let world = World::new().await;
+    one_server(&world, Script::new(Tls::No)).await;
+    world.send(&["lee@there.test", "lee@there.test"]).await;
+    world.settle().await;
+    became_a_parcel(&world).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert_eq!(world.parcels.list(Some(world.dana)).unwrap().len(), 2);
+    assert_eq!(world.inbox().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_notice_that_nobody_takes_is_told_to_the_sender() {
+    let world = World::new().await;
+    let mut script = Script::new(Tls::No);
+    script.recipients = HashMap::from([("lee", "550 5.1.1 no such user")]);
+    one_server(&world, script).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    let inbox = world.inbox().await;
+    assert_eq!(inbox.len(), 2, "the code, and the report");
+    let report = inbox.iter().find(|mail| mail.contains("5.1.1")).unwrap();
+    assert!(report.contains("another way"), "{report}");
+}
+
+#[tokio::test]
+async fn local_mail_is_sealed_into_the_mailbox_once() {
+    let world = World::new().await;
+    let to = ["dana@clinic.test", "Dana+lab@clinic.test", "nobody@clinic.test"];
+    world.send_by(&to, Route::Local, |_| {}).await;
+    world.settle().await;
+    let inbox = world.inbox().await;
+    let (reports, mail): (Vec<_>, Vec<_>) = inbox.iter().partition(|mail| mail.contains("5.1.1"));
+    assert_eq!((reports.len(), mail.len()), (1, 1), "{inbox:?}");
+    assert!(mail[0].starts_with("Return-Path: <dana@clinic.test>\r\n"), "{}", mail[0]);
+    assert!(mail[0].contains(CANARY));
+}
+
+#[tokio::test]
+async fn mail_does_not_go_round_in_circles() {
+    let world = World::new().await;
+    let backup = world.good_server("backup.there.test").await;
+    world.mx("there.test", &[(10, "mail.clinic.test"), (20, "backup.there.test")]);
+    world.send(&["lee@there.test"]).await;
+    world.mx("ring.test", &[(10, "hidden.ring.test"), (20, "backup.there.test")]);
+    let ours: IpAddr = "127.0.0.1".parse().unwrap();
+    world.dns.set_addresses(&domain("hidden.ring.test"), &[ours], Dnssec::Indeterminate);
+    world.send(&["lee@ring.test"]).await;
+    world.settle().await;
+    let inbox = world.inbox().await;
+    assert!(inbox.len() == 2 && inbox.iter().all(|mail| mail.contains("5.4.6")), "{inbox:?}");
+    assert_eq!(backup.connections(), 0);
+}
+
+#[tokio::test]
+async fn after_five_days_the_sender_learns_it_and_is_told_of_the_delay_before() {
+    let hours = Arc::new(AtomicU64::new(0));
+    let late = Arc::clone(&hours);
+    let clock =
+        move || SystemTime::now() + Duration::from_secs(3600 * late.load(Ordering::Relaxed));
+    let world = World::with_clock(Arc::new(clock)).await;
+    world.dns.fail_mx(&domain("there.test"), DnsError::Temporary("SERVFAIL".into()));
+    let id = world.send(&["lee@there.test"]).await;
+    world.deferred(id).await;
+    hours.store(5, Ordering::Relaxed);
+    world.queue.retry(id).unwrap();
+    world.until("two attempts were made", || attempts(&world, id) >= 2).await;
+    world.until("the delay is told", || world.queue.depth() == 1).await;
+    hours.store(200, Ordering::Relaxed);
+    world.queue.retry(id).unwrap();
+    world.settle().await;
+    let inbox = world.inbox().await;
+    assert_eq!(inbox.len(), 2, "{inbox:?}");
+    assert!(inbox[0].to_lowercase().contains("action: delayed"), "{}", inbox[0]);
+    assert!(inbox[0].contains("Will-Retry-Until"));
+    assert!(inbox[1].contains("4.4.7"), "{}", inbox[1]);
+}
+
+fn attempts(world: &World, id: wardpost_mail::QueueId) -> u32 {
+    let state = world.queue.show(id).map(|item| item.recipients[0].clone());
+    state.map_or(
+        0,
+        |r| if matches!(r.state, RecipientState::Waiting { .. }) { r.attempts } else { 0 },
+    )
+}
+
+#[tokio::test]
+async fn a_probe_tells_the_story_and_sends_nothing() {
+    let world = World::new().await;
+    world.mx("there.test", &[(10, "bad.there.test"), (20, "good.there.test")]);
+    let bad = world.server("bad.there.test", Script::new(Tls::No)).await;
+    let good = world.good_server("good.there.test").await;
+    let report = world.courier.probe(&domain("there.test"), TlsGrade::T3).await;
+    assert!(report.direct, "{report:?}");
+    let grades: Vec<_> = report.hosts.iter().map(|host| host.grade).collect();
+    assert_eq!(grades, [Some(TlsGrade::T0), Some(TlsGrade::T3)]);
+    assert!(report.hosts[0].reasons[0].starts_with("starttls-not-supported"));
+    assert!(!bad.read_anywhere("MAIL FROM") && !good.read_anywhere("MAIL FROM"));
+
+    let nothing = world.courier.probe(&domain("nowhere.test"), TlsGrade::T3).await;
+    assert!(!nothing.direct && nothing.summary.contains("does not exist"), "{nothing:?}");
+    let too_high = world.courier.probe(&domain("there.test"), TlsGrade::T4).await;
+    assert!(!too_high.direct && too_high.summary.contains("pickup"), "{too_high:?}");
+}
