@@ -20,7 +20,7 @@ mod visit;
 
 pub use facts::{Claim, Facts, SenderFacts};
 pub use metrics::Metrics;
-pub use settings::Settings;
+pub use settings::{Guessing, Settings};
 
 use std::sync::Arc;
 use wardpost_directory::Directory;

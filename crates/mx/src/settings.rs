@@ -1,10 +1,28 @@
 //! What may be set.
 
 use std::sync::Arc;
+use std::time::Duration;
 use wardpost_config::{Config, Inbound};
 use wardpost_mail::{Domain, EnhancedStatus, Reply};
 use wardpost_smtp::Profile;
 use wardpost_smtp_io::Timing;
+
+/// What is done about clients that guess addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct Guessing {
+    /// Wrong recipients in a session that are answered at once.
+    pub free: u32,
+    /// Wrong recipients in a session after which it ends.
+    pub most: u32,
+    /// How long those in between wait for their answer.
+    pub delay: Duration,
+}
+
+impl Default for Guessing {
+    fn default() -> Self {
+        Self { free: 3, most: 20, delay: Duration::from_secs(2) }
+    }
+}
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -23,6 +41,8 @@ pub struct Settings {
     pub memory: usize,
     /// What happens to mail that comes in clear.
     pub inbound: Inbound,
+    /// What is done about clients that guess addresses.
+    pub guessing: Guessing,
     /// How patient sessions are.
     pub timing: Timing,
 }
@@ -39,6 +59,7 @@ impl Settings {
             max_recipients: config.limits.recipients,
             memory: (4 * max_size).max(256 << 20),
             inbound: config.inbound.clone(),
+            guessing: Guessing::default(),
             timing: Timing::default(),
         }
     }

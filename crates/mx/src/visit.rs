@@ -1,7 +1,6 @@
 //! One session: who may send to whom.
 
 use crate::{Mx, receive};
-use std::time::Duration;
 use wardpost_directory::Resolution;
 use wardpost_mail::{EnhancedStatus, Recipient, Reply, ReversePath};
 use wardpost_smtp::{Channel, Event, MailParameters};
@@ -10,12 +9,6 @@ use wardpost_smtp_io::{Conversation, Ended};
 /// Recipients of a message with the null sender: a report goes to whoever sent the mail it is about,
 /// so more than a few are somebody's list (RFC 5321 §4.5.5).
 const NULL_SENDER_RECIPIENTS: usize = 5;
-/// Unknown recipients after which each further one is answered late.
-const FREE_GUESSES: u32 = 3;
-/// Unknown recipients after which the session ends.
-const MAX_GUESSES: u32 = 20;
-/// How late.
-const GUESS_DELAY: Duration = Duration::from_secs(2);
 
 /// What is remembered of a session.
 #[derive(Debug, Default)]
@@ -91,25 +84,26 @@ impl Visit {
             Resolution::Unknown => {
                 mx.metrics.refuse("unknown_recipient");
                 let text = "Nobody here has this address";
-                self.guessed(Reply::new(550, EnhancedStatus::new(5, 1, 1), text)).await
+                self.guessed(mx, Reply::new(550, EnhancedStatus::new(5, 1, 1), text)).await
             }
             Resolution::NotOurs => {
                 mx.metrics.refuse("relay");
                 let text = "We do not relay mail to other domains";
-                self.guessed(Reply::new(550, EnhancedStatus::new(5, 7, 1), text)).await
+                self.guessed(mx, Reply::new(550, EnhancedStatus::new(5, 7, 1), text)).await
             }
         }
     }
 
     /// Makes guessing addresses slow, and then impossible.
-    async fn guessed(&mut self, reply: Reply) -> Reply {
+    async fn guessed(&mut self, mx: &Mx, reply: Reply) -> Reply {
+        let limits = mx.settings.guessing;
         self.guesses += 1;
-        if self.guesses > MAX_GUESSES {
+        if self.guesses > limits.most {
             let text = "Too many wrong recipients";
             return Reply::new(421, EnhancedStatus::new(4, 7, 0), text);
         }
-        if self.guesses > FREE_GUESSES {
-            tokio::time::sleep(GUESS_DELAY).await;
+        if self.guesses > limits.free {
+            tokio::time::sleep(limits.delay).await;
         }
         reply
     }

@@ -17,16 +17,14 @@ mod visit;
 
 pub use metrics::Metrics;
 pub use settings::Settings;
-pub use wardpost_smtp_io::Start;
 
 use std::sync::Arc;
 use wardpost_directory::Directory;
-use wardpost_mail::{EnhancedStatus, Reply};
-use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany};
+use wardpost_net::{Accepted, ServerTls, Shutdown};
 use wardpost_queue::Queue;
 use wardpost_signer::Signer;
 use wardpost_smtp::Profile;
-use wardpost_smtp_io::{Budget, Conversation, Service};
+use wardpost_smtp_io::{Budget, Conversation, Service, Start};
 
 /// The submission service.
 pub struct Submission {
@@ -65,25 +63,23 @@ impl Submission {
         &self.metrics
     }
 
-    /// What a peer is told for whom there is no place (for [`wardpost_net::Listeners::run`]); a peer
-    /// that waits for a handshake is told nothing.
-    pub fn turned_away(start: Start, _why: TooMany) -> Vec<u8> {
-        let mut words = Vec::new();
-        if start == Start::Plain {
-            let text = "Too many connections; try again later";
-            Reply::new(421, EnhancedStatus::new(4, 7, 0), text).write_to(&mut words);
-        }
-        words
+    /// Serves one connection that begins in clear (587, RFC 6409) to its end.
+    pub async fn serve_starttls(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        self.serve(accepted, Start::Plain, shutdown).await;
     }
 
-    /// Serves one connection to its end.
-    pub async fn serve(self: Arc<Self>, accepted: Accepted, start: Start, shutdown: Shutdown) {
+    /// Serves one connection that begins with the handshake (465, RFC 8314) to its end.
+    pub async fn serve_tls(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        self.serve(accepted, Start::ImplicitTls, shutdown).await;
+    }
+
+    async fn serve(&self, accepted: Accepted, start: Start, shutdown: Shutdown) {
         self.metrics.open.inc();
         let profile = Arc::clone(&self.profile);
         let begun =
             Conversation::begin(accepted, start, profile, self.service.clone(), shutdown).await;
         let ended = match begun {
-            Ok(conversation) => visit::run(&self, conversation).await,
+            Ok(conversation) => visit::run(self, conversation).await,
             Err(ended) => ended,
         };
         self.metrics.open.dec();

@@ -1,0 +1,261 @@
+//! Every file in `dialogues/` is played against the service on a loopback connection, with a store in
+//! memory. The `=` lines there:
+//!
+//! - `inbox dana 1`, `junk dana 1`: how many messages the mailbox has;
+//! - `has dana TEXT`, `lacks dana TEXT`: the first message in the inbox (`\r\n` are escapes);
+//! - `refused REASON 2`: the counter.
+
+#[path = "../../smtp-io/tests/support/dialogue.rs"]
+mod dialogue;
+
+use async_trait::async_trait;
+use dialogue::{Checks, play};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use wardpost_config::{Cleartext, CleartextException, Inbound};
+use wardpost_directory::{Directory, NewAccount, Options};
+use wardpost_mail::{Address, Domain, ReversePath, Secret};
+use wardpost_mailbox::{AccountMail, Mailboxes, SpecialUse};
+use wardpost_mx::{Claim, Facts, Guessing, Mx, SenderFacts, Settings};
+use wardpost_net::{Accepted, ServerTls, Shutdown, Stream};
+use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, InboundFacts, IprevResult, SpfResult};
+use wardpost_smtp_io::Timing;
+use wardpost_store::Store;
+
+const PASSWORD: &str = "a kettle on the blue shelf";
+
+/// Knows of a sender what its domain's name says.
+struct ByName;
+
+#[async_trait]
+impl SenderFacts for ByName {
+    async fn facts(&self, claim: Claim<'_>) -> Facts {
+        let (dmarc, dmarc_policy) = match claim.sender {
+            ReversePath::Address(from) if from.domain().as_str() == "reject.test" => {
+                (DmarcResult::Fail, DmarcPolicy::Reject)
+            }
+            ReversePath::Address(from) if from.domain().as_str() == "junk.test" => {
+                (DmarcResult::Fail, DmarcPolicy::Quarantine)
+            }
+            _ => (DmarcResult::None, DmarcPolicy::None),
+        };
+        let inbound = InboundFacts {
+            spf: SpfResult::None,
+            dkim: DkimResult::None,
+            dmarc,
+            dmarc_policy,
+            iprev: IprevResult::Pass,
+            cleartext: false,
+        };
+        let authentication_results = "mail.clinic.test;\r\n\tspf=none".to_owned();
+        Facts { inbound, authentication_results }
+    }
+}
+
+/// A practice of two with its port 25.
+struct Practice {
+    mx: Arc<Mx>,
+    directory: Directory,
+    mailboxes: Mailboxes,
+    shutdown: Shutdown,
+    _certificate: tempfile::TempDir,
+}
+
+fn settings() -> Settings {
+    Settings {
+        hostname: Domain::parse("mail.clinic.test").unwrap(),
+        domain: Domain::parse("clinic.test").unwrap(),
+        write_page: "https://mail.clinic.test/write".to_owned(),
+        max_size: 100_000,
+        max_recipients: 100,
+        memory: 1_000_000,
+        inbound: Inbound { cleartext: Cleartext::Refuse, cleartext_exceptions: Vec::new() },
+        guessing: Guessing { free: 3, most: 5, delay: Duration::from_millis(1) },
+        timing: Timing { idle: Duration::from_secs(20), session: Duration::from_secs(60) },
+    }
+}
+
+impl Practice {
+    async fn open(settings: Settings) -> Self {
+        let store = Store::in_memory();
+        let domain = settings.domain.clone();
+        let directory =
+            Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
+        directory.initialise().await.unwrap();
+        for name in ["dana", "lee"] {
+            let address = Address::parse(&format!("{name}@{domain}")).unwrap();
+            let password = Secret::new(PASSWORD.to_owned());
+            let new = NewAccount { address, name: String::new(), password };
+            directory.add_account(new).await.unwrap();
+        }
+        let mailboxes = Mailboxes::new(store);
+        let certificate = tempfile::tempdir().unwrap();
+        let tls = ServerTls::self_signed(certificate.path(), &settings.hostname).unwrap();
+        let mx = Mx::new(settings, tls, directory.clone(), mailboxes.clone(), Arc::new(ByName));
+        let shutdown = Shutdown::new();
+        Self { mx, directory, mailboxes, shutdown, _certificate: certificate }
+    }
+
+    /// A client's end of a new connection.
+    async fn connect(&self) -> Stream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, peer) = listener.accept().await.unwrap();
+        let local = server.local_addr().unwrap();
+        let accepted = Accepted { stream: Stream::Plain(server), peer, local };
+        tokio::spawn(Arc::clone(&self.mx).serve(accepted, self.shutdown.clone()));
+        Stream::Plain(client)
+    }
+
+    async fn mail_of(&self, login: &str) -> AccountMail {
+        let password = Secret::new(PASSWORD.to_owned());
+        let peer = "127.0.0.1".parse().unwrap();
+        let login = self.directory.authenticate(login, &password, peer).await.unwrap();
+        let mail = self.mailboxes.open(login.account.id, login.unlocked);
+        mail.prepare().await.unwrap();
+        mail
+    }
+
+    async fn count(&self, login: &str, mailbox: SpecialUse) -> usize {
+        let mail = self.mail_of(login).await;
+        mail.select(mailbox.mailbox()).await.unwrap().messages.len()
+    }
+
+    async fn first(&self, login: &str) -> String {
+        let mail = self.mail_of(login).await;
+        let inbox = SpecialUse::Inbox.mailbox();
+        let messages = mail.select(inbox).await.unwrap().messages;
+        let body = mail.body(inbox, messages[0].uid).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    fn refused(&self, reason: &str) -> u64 {
+        let registry = prometheus::Registry::new();
+        self.mx.metrics().register(&registry).unwrap();
+        let families = registry.gather();
+        let refused = families.iter().find(|f| f.name() == "wardpost_mx_refused_total");
+        let metrics = refused.map(|family| family.get_metric()).unwrap_or_default();
+        let wanted = metrics.iter().find(|m| m.get_label()[0].value() == reason);
+        wanted.map_or(0, |metric| metric.get_counter().get_value() as u64)
+    }
+}
+
+impl Checks for Practice {
+    async fn check(&mut self, what: &str) {
+        let words: Vec<&str> = what.splitn(3, ' ').collect();
+        match words.as_slice() {
+            ["inbox", login, n] => {
+                assert_eq!(self.count(login, SpecialUse::Inbox).await.to_string(), *n, "{what}");
+            }
+            ["junk", login, n] => {
+                assert_eq!(self.count(login, SpecialUse::Junk).await.to_string(), *n, "{what}");
+            }
+            ["has", login, text] => {
+                let first = self.first(login).await;
+                assert!(first.contains(&text.replace("\\r\\n", "\r\n")), "{what}:\n{first}");
+            }
+            ["lacks", login, text] => {
+                let first = self.first(login).await;
+                assert!(!first.contains(text), "{what}:\n{first}");
+            }
+            ["refused", reason, n] => assert_eq!(self.refused(reason).to_string(), *n, "{what}"),
+            _ => panic!("what is {what:?}?"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_dialogues() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialogues");
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut practice = Practice::open(settings()).await;
+        let client = practice.connect().await;
+        play(&name, &text, client, &mut practice).await;
+        played += 1;
+    }
+    assert!(played >= 10);
+}
+
+const IN_CLEAR: &str = "\
+S: 220 …
+C: HELO scanner
+S: 250 …
+C: MAIL FROM:<scan@fax.test>
+S: 250 …
+C: RCPT TO:<dana@clinic.test>
+S: 250 …
+C: DATA
+S: 354 …
+C: From: scan@fax.test
+C: X-Wardpost-Received-In-Clear: no
+C: 
+C: .
+S: 250 2.0.0 …
+C: QUIT
+S: 221 …
+END
+= junk dana 1
+";
+
+#[tokio::test]
+async fn exceptions_let_mail_in_clear_through_and_mark_it() {
+    for exception in ["127.0.0.0/8", "fax.test"] {
+        let mut settings = settings();
+        settings.inbound.cleartext_exceptions = vec![CleartextException::parse(exception).unwrap()];
+        let mut practice = Practice::open(settings).await;
+        let client = practice.connect().await;
+        play(exception, IN_CLEAR, client, &mut practice).await;
+        let mail = practice.mail_of("dana").await;
+        let junk = SpecialUse::Junk.mailbox();
+        let uid = mail.select(junk).await.unwrap().messages[0].uid;
+        let body = String::from_utf8(mail.body(junk, uid).await.unwrap().to_vec()).unwrap();
+        assert!(body.contains("X-Wardpost-Received-In-Clear: yes\r\n"), "{body}");
+        assert!(!body.contains("In-Clear: no"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_exception_for_one_domain_is_none_for_others() {
+    let mut settings = settings();
+    settings.inbound.cleartext_exceptions = vec![CleartextException::parse("fax.test").unwrap()];
+    let mut practice = Practice::open(settings).await;
+    let client = practice.connect().await;
+    let text = "S: 220 …\nC: HELO x\nS: 250 …\nC: MAIL FROM:<a@b.test>\nS: 530-5.7.0 …\nS: 530 5.7.0 …\n\
+                C: RCPT TO:<dana@clinic.test>\nS: 503 …\n= refused cleartext 1\n";
+    play("other domain", text, client, &mut practice).await;
+}
+
+#[tokio::test]
+async fn a_silent_client_is_told_and_left() {
+    let mut settings = settings();
+    settings.timing.idle = Duration::from_millis(100);
+    let mut practice = Practice::open(settings).await;
+    let client = practice.connect().await;
+    let text = "S: 220 …\nS: 421 4.4.2 Waited too long\nEND\n";
+    play("silence", text, client, &mut practice).await;
+}
+
+#[tokio::test]
+async fn shutting_down_ends_idle_sessions_and_lets_a_message_finish() {
+    let mut practice = Practice::open(settings()).await;
+    let idle = practice.connect().await;
+    let busy = practice.connect().await;
+    let begin = "S: 220 …\nC: HELO x\nS: 250 …\nC: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\n\
+         C: MAIL FROM:<a@b.test>\nS: 250 …\nC: RCPT TO:<dana@clinic.test>\nS: 250 …\nC: DATA\nS: 354 …\n\
+         C: a: b\n= shut down\nC: .\nS: 250 2.0.0 …\nS: 421 4.3.2 …\nEND\n";
+    struct ShutDown(Shutdown);
+    impl Checks for ShutDown {
+        async fn check(&mut self, _: &str) {
+            self.0.begin();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    play("busy", begin, busy, &mut ShutDown(practice.shutdown.clone())).await;
+    play("idle", "S: 220 …\nS: 421 4.3.2 …\nEND\n", idle, &mut practice).await;
+    assert_eq!(practice.count("dana", SpecialUse::Inbox).await, 1);
+}
