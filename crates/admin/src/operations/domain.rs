@@ -11,7 +11,6 @@ impl Admin {
         match request {
             DomainRequest::Add { domain } => {
                 self.parts.directory.add_domain(&domain).await?;
-                self.domains_changed()?;
                 tracing::info!("domain added");
                 Ok(Answer::Domain(self.domain_view(domain)))
             }
@@ -21,15 +20,10 @@ impl Admin {
             }
             DomainRequest::Remove { domain } => {
                 self.parts.directory.remove_domain(&domain).await?;
-                self.domains_changed()?;
                 tracing::info!("domain removed");
                 Ok(Answer::Done)
             }
         }
-    }
-
-    fn domains_changed(&self) -> Result<(), Failure> {
-        self.parts.host.domains_changed().map_err(Failure::failed)
     }
 
     fn domain_view(&self, domain: Domain) -> DomainView {

@@ -32,11 +32,6 @@ pub trait Host: Send + Sync {
     fn listeners(&self) -> Vec<ListenerView>;
     /// Its certificate.
     fn certificate(&self) -> CertificateView;
-    /// Domains, and so signing keys, have changed.
-    ///
-    /// # Errors
-    /// When the new keys cannot be used, in words.
-    fn domains_changed(&self) -> Result<(), String>;
 }
 
 /// Finds out how a message would go. Talks to other mail servers, but sends nothing.

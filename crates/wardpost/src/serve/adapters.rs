@@ -10,26 +10,29 @@ use wardpost_admin::{
 };
 use wardpost_config::Config;
 use wardpost_courier::{Courier, HostReport};
-use wardpost_directory::{Directory, DkimAlgorithm, Resolution};
+use wardpost_directory::{Directory, DkimAlgorithm, DkimKey, Resolution};
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
 use wardpost_signer::{Algorithm, Signer, SigningKey};
 
+/// A signer that asks the directory, so that domains may come and go.
+pub(crate) fn signer(directory: Directory) -> Signer {
+    Signer::from_source(move |domain| signing_keys(&directory, domain))
+}
+
 /// The directory's signing keys in the signer's terms.
-pub(crate) fn signing_keys(directory: &Directory) -> Vec<SigningKey> {
-    let of_domain = |domain: Domain| {
-        directory.dkim_keys(&domain).into_iter().map(move |key| SigningKey {
-            domain: domain.clone(),
-            selector: key.selector,
-            algorithm: match key.algorithm {
-                DkimAlgorithm::Ed25519 => Algorithm::Ed25519,
-                DkimAlgorithm::Rsa2048 => Algorithm::Rsa2048,
-            },
-            private_pkcs8: key.private_pkcs8,
-        })
+fn signing_keys(directory: &Directory, domain: &Domain) -> Vec<SigningKey> {
+    let key = |key: DkimKey| SigningKey {
+        domain: domain.clone(),
+        selector: key.selector,
+        algorithm: match key.algorithm {
+            DkimAlgorithm::Ed25519 => Algorithm::Ed25519,
+            DkimAlgorithm::Rsa2048 => Algorithm::Rsa2048,
+        },
+        private_pkcs8: key.private_pkcs8,
     };
-    directory.domains().into_iter().flat_map(of_domain).collect()
+    directory.dkim_keys(domain).into_iter().map(key).collect()
 }
 
 /// What outgoing mail must meet.
@@ -47,15 +50,11 @@ pub(crate) struct Program {
     started: SystemTime,
     listeners: Vec<ListenerView>,
     tls: ServerTls,
-    directory: Directory,
-    signer: Arc<Signer>,
 }
 
 impl Program {
     pub(crate) fn new(
         config: &Config,
-        state: &State,
-        roles: &Roles,
         tls: &ServerTls,
         listeners: Vec<ListenerView>,
     ) -> Self {
@@ -64,8 +63,6 @@ impl Program {
             started: SystemTime::now(),
             listeners,
             tls: tls.clone(),
-            directory: state.directory.clone(),
-            signer: Arc::clone(&roles.signer),
         }
     }
 }
@@ -92,10 +89,6 @@ impl Host for Program {
             expires: time_text(self.tls.expires_at()),
             self_signed: self.tls.is_self_signed(),
         }
-    }
-
-    fn domains_changed(&self) -> Result<(), String> {
-        self.signer.replace(&signing_keys(&self.directory)).map_err(|error| error.to_string())
     }
 }
 

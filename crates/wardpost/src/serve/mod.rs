@@ -14,7 +14,7 @@ mod state;
 
 use crate::failure::Failure;
 use crate::{logging, system_key};
-use adapters::{Program, Routes, signing_keys};
+use adapters::{Program, Routes};
 use ports::{Ports, Served};
 use roles::Roles;
 use signals::{Signal, Signals};
@@ -71,7 +71,7 @@ async fn serve_state(
     let tls = server_tls(config)?;
     let roles = Roles::new(config, state, &tls)?;
     let listeners = ports.views();
-    let program = Arc::new(Program::new(config, state, &roles, &tls, listeners));
+    let program = Arc::new(Program::new(config, &tls, listeners));
     let control_stop = Shutdown::new();
     let control = control(config, state, &roles, program, &control_stop)?;
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
@@ -172,9 +172,4 @@ async fn stop(shutdown: &Shutdown, listeners: Vec<JoinHandle<()>>, courier: Join
     if tokio::time::timeout(rest.max(Duration::from_millis(100)), courier).await.is_err() {
         tracing::warn!("attempts of the courier were cut off; they will be made again");
     }
-}
-
-/// The signing keys of all domains, as the signer takes them.
-fn signer(state: &State) -> Result<wardpost_signer::Signer, Failure> {
-    wardpost_signer::Signer::new(&signing_keys(&state.directory)).map_err(Failure::from_error)
 }

@@ -1,6 +1,6 @@
 //! The roles, each given what it works with.
 
-use super::signer;
+use super::adapters::signer;
 use super::state::State;
 use crate::failure::Failure;
 use async_trait::async_trait;
@@ -29,7 +29,6 @@ const MAX_ANSWER: usize = 25 << 20;
 /// The roles, and what they share.
 pub(crate) struct Roles {
     pub(crate) registry: Registry,
-    pub(crate) signer: Arc<Signer>,
     pub(crate) mx: Arc<Mx>,
     pub(crate) submission: Arc<Submission>,
     pub(crate) imap: Arc<Imap>,
@@ -40,7 +39,7 @@ pub(crate) struct Roles {
 impl Roles {
     pub(crate) fn new(config: &Config, state: &State, tls: &ServerTls) -> Result<Self, Failure> {
         let resolver = HickoryResolver::new(&config.dns.servers).map_err(Failure::from_error)?;
-        let signer = Arc::new(signer(state)?);
+        let signer = Arc::new(signer(state.directory.clone()));
         let registry = Registry::new();
         let roles = Self {
             mx: mx(config, state, tls, &resolver),
@@ -48,7 +47,6 @@ impl Roles {
             imap: imap(config, state, tls),
             portal: portal(config, state, tls)?,
             courier: courier(config, state, resolver, &signer, &registry)?,
-            signer,
             registry,
         };
         roles.register().map_err(Failure::from_error)?;
