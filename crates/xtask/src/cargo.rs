@@ -33,21 +33,39 @@ pub(crate) fn run_program(name: &str, args: &[&str]) -> Outcome {
     checked(program)
 }
 
-/// Checks licences and advisories with cargo-deny, installing it where it is missing.
+/// Checks licences, bans and sources with cargo-deny.
 pub(crate) fn deny() -> Outcome {
-    let tools = target_dir().join("tools");
-    let program = tools.join("bin/cargo-deny");
-    if !program.exists() {
-        eprintln!("xtask: installing cargo-deny (once)");
-        let mut install = Command::new(cargo_program());
-        install.args(["install", "cargo-deny", "--locked", "--root"]).arg(&tools);
-        install.env("CARGO_TARGET_DIR", tools.join("target"));
-        checked(install)?;
-    }
-    let mut deny = Command::new(program);
+    let mut deny = Command::new(tool("cargo-deny")?);
     // Advisories need a database that is fetched from elsewhere; run `cargo deny check` by hand for those.
     deny.args(["--workspace", "check", "licenses", "bans", "sources"]);
     checked(deny)
+}
+
+/// Fuzzes one target for a while, starting from its seeds.
+pub(crate) fn fuzz(target: &str, seconds: &str) -> Outcome {
+    let mut fuzz = Command::new(tool("cargo-fuzz")?);
+    fuzz.args(["fuzz", "run", "--fuzz-dir", "tests/fuzz", target]);
+    fuzz.arg(format!("tests/fuzz/corpus/{target}")).arg(format!("tests/fuzz/seeds/{target}"));
+    fuzz.args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-timeout=10"]);
+    // The sanitizers are unstable compiler flags.
+    fuzz.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target_dir().join("fuzz"));
+    std::fs::create_dir_all(format!("tests/fuzz/corpus/{target}"))
+        .map_err(|e| Failure::new(format!("tests/fuzz/corpus: {e}")))?;
+    checked(fuzz)
+}
+
+/// A cargo tool, installed into the target directory where it is missing.
+fn tool(name: &str) -> Result<PathBuf, Failure> {
+    let tools = target_dir().join("tools");
+    let program = tools.join("bin").join(name);
+    if !program.exists() {
+        eprintln!("xtask: installing {name} (once)");
+        let mut install = Command::new(cargo_program());
+        install.args(["install", name, "--locked", "--root"]).arg(&tools);
+        install.env("CARGO_TARGET_DIR", tools.join("target"));
+        checked(install)?;
+    }
+    Ok(program)
 }
 
 fn cargo_program() -> String {

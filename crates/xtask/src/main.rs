@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | build`.
+//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | fuzz | build`.
 //!
 //! This program uses the standard library only, so it is ready in seconds on a fresh machine. It then
 //! installs the Debian packages a task needs and drives cargo with one profile (`release`) and one target
@@ -37,6 +37,7 @@ Usage: cargo xtask TASK
                       every route, show where to look; --once exits after the checks
   test [FILTER]       unit, property and whole-system tests against real servers
   bench [smtp|imap]   Wardpost beside Postfix and Dovecot in one run, as ratios
+  fuzz TARGET [SECS]  fuzz one of tests/fuzz/targets, from its seeds (60 seconds unless told)
   build               the release programs
   tidy                the rules of the house: floors, unsafe, docs links
   ci                  everything that continuous integration checks (`test` included)
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
         Some((&"demo", rest)) => demo(rest),
         Some((&"test", rest)) => test(rest),
         Some((&"bench", rest)) => bench(rest),
+        Some((&"fuzz", [target])) => cargo::fuzz(target, "60"),
+        Some((&"fuzz", [target, seconds])) => cargo::fuzz(target, seconds),
         Some((&"build", [])) => build(),
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci(),
