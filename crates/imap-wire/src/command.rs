@@ -299,8 +299,6 @@ pub enum FetchItem {
     BodyStructure,
     /// MODSEQ (RFC 7162 §3.1.4)
     ModSeq,
-    /// EMAILID (RFC 8474)
-    EmailId,
     /// `BODY[…]` and `BODY.PEEK[…]`
     Section {
         /// Does not set `\Seen`.

@@ -155,7 +155,7 @@ pub enum Code {
     /// `CANNOT`
     Cannot,
     /// `CAPABILITY`
-    Capability(&'static str),
+    Capability(String),
     /// `CLIENTBUG`
     ClientBug,
     /// `CLOSED` (RFC 7162 §3.2.11)

@@ -65,7 +65,6 @@ fn item(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
         ("BODY", false) => FetchItem::Body,
         ("BODYSTRUCTURE", false) => FetchItem::BodyStructure,
         ("MODSEQ", false) => FetchItem::ModSeq,
-        ("EMAILID", false) => FetchItem::EmailId,
         ("RFC822", false) => FetchItem::Rfc822,
         ("RFC822.SIZE", false) => FetchItem::Size,
         ("RFC822.HEADER", false) => FetchItem::Rfc822Header,

@@ -1,0 +1,411 @@
+//! FETCH (RFC 9051 §6.4.5, §7.5.2, RFC 7162 §3.1.4).
+//!
+//! Messages are taken a few hundred at a time: their states from memory, their summaries from the
+//! sealed index where an item needs them, and their bodies only for sections the summary cannot give.
+//! Each answer is complete before the next is begun and is sent as soon as some have gathered.
+
+mod envelope;
+mod section;
+mod structure;
+
+use crate::flags;
+use crate::outcome::{Failure, Outcome, done};
+use crate::select::{resolve, write_vanished};
+use crate::selected::Selected;
+use crate::session::Session;
+use crate::view::{fetch_start, mod_seq};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wardpost_imap_wire::{
+    Code, DateTime, FetchItem, FetchRequest, MessageText, Partial, Section, SequenceSet, write,
+};
+use wardpost_mail::Uid;
+use wardpost_mailbox::{FlagOp, Flags, MailboxError, MessageState, ModSeq, SystemFlags, UidRange};
+use wardpost_message::Summary;
+
+/// Messages taken at a time.
+pub(crate) const SLICE: usize = 256;
+/// Up to so many messages, summaries are read one by one; more are streamed.
+const FEW: usize = 4;
+/// A message fetched in pieces is kept open between commands from this size on.
+const LARGE: usize = 64 * 1024;
+
+/// A message that is kept open.
+pub(crate) struct Opened {
+    uid: Uid,
+    body: Arc<[u8]>,
+}
+
+/// What one message is told by.
+struct Message {
+    state: MessageState,
+    summary: Option<Summary>,
+    /// Its flags changed just now because it was read.
+    seen_now: bool,
+}
+
+/// What a FETCH needs and tells.
+struct Plan {
+    items: Vec<FetchItem>,
+    /// Some item needs the summary.
+    summaries: bool,
+    /// Some item sets `\Seen`.
+    reads: bool,
+    /// Some item is a part of a section.
+    pieces: bool,
+}
+
+impl Plan {
+    fn new(request: FetchRequest, uid: bool) -> Self {
+        let mut items = request.items;
+        if uid && !items.contains(&FetchItem::Uid) {
+            items.insert(0, FetchItem::Uid);
+        }
+        if request.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+            items.push(FetchItem::ModSeq);
+        }
+        let of_state = |item: &FetchItem| {
+            use FetchItem::{Flags, InternalDate, ModSeq, Size, Uid};
+            matches!(item, Flags | InternalDate | ModSeq | Size | Uid)
+        };
+        let reads = |item: &FetchItem| {
+            use FetchItem::{Rfc822, Rfc822Text};
+            matches!(item, Rfc822 | Rfc822Text | FetchItem::Section { peek: false, .. })
+        };
+        let piece = |item: &FetchItem| matches!(item, FetchItem::Section { partial: Some(_), .. });
+        Self {
+            summaries: !items.iter().all(of_state),
+            reads: items.iter().any(reads),
+            pieces: items.iter().any(piece),
+            items,
+        }
+    }
+}
+
+/// Tells what was asked of the messages in a set.
+pub(crate) async fn fetch(
+    selected: &mut Selected,
+    session: &mut Session<'_>,
+    uid: bool,
+    set: &SequenceSet,
+    request: FetchRequest,
+) -> Outcome {
+    if request.vanished && !(uid && selected.user.features.qresync) {
+        return Err(Failure::bad("VANISHED goes with UID FETCH after ENABLE QRESYNC"));
+    }
+    let places = selected.view.pick(set, uid)?;
+    let changed_since = request.changed_since.map(ModSeq);
+    let vanished = request.vanished;
+    // Asking for change numbers takes them into use (RFC 7162 §3.1).
+    selected.user.features.condstore |=
+        changed_since.is_some() || request.items.contains(&FetchItem::ModSeq);
+    let plan = Plan::new(request, uid);
+    let mut runs = selected.view.runs_at(&places);
+    let mut asked: usize = places.iter().map(ExactSizeIterator::len).sum();
+    if let Some(since) = changed_since {
+        if vanished {
+            let changes = selected.user.mail.changes_since(selected.view.id, since).await?;
+            write_vanished(session, &changes.vanished, &resolve(Some(set)));
+        }
+        runs = changed_runs(selected, &runs, since).await?;
+        asked = 0;
+    }
+    let mut fetcher = Fetcher { selected, session, plan, told: 0 };
+    fetcher.run(runs).await?;
+    let missing = fetcher.told < asked;
+    if missing && !uid {
+        // RFC 2180 §4.1.2: what is left was told, and the client learns why the rest was not.
+        return Err(Failure::no(Code::ExpungeIssued, "Some of the messages are gone"));
+    }
+    done("FETCH completed")
+}
+
+/// Those of the messages that changed after a change number.
+async fn changed_runs(
+    selected: &Selected,
+    runs: &[UidRange],
+    since: ModSeq,
+) -> Result<Vec<UidRange>, MailboxError> {
+    let states = selected.user.mail.states(selected.view.id, runs).await?;
+    let changed = states.iter().filter(|state| state.modseq > since);
+    Ok(changed.map(|state| UidRange::one(state.uid)).collect())
+}
+
+struct Fetcher<'a, 's> {
+    selected: &'a mut Selected,
+    session: &'a mut Session<'s>,
+    plan: Plan,
+    /// Messages told of.
+    told: usize,
+}
+
+impl Fetcher<'_, '_> {
+    async fn run(&mut self, runs: Vec<UidRange>) -> Result<(), Failure> {
+        let uids: usize = runs.iter().map(|run| (run.last.0 - run.first.0) as usize + 1).sum();
+        if !self.plan.summaries {
+            self.from_states(&runs).await
+        } else if uids <= FEW {
+            self.one_by_one(&runs).await
+        } else {
+            self.streamed(runs).await
+        }
+    }
+
+    /// Items that are in memory.
+    async fn from_states(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
+        for slice in self.slices(runs) {
+            let states = self.states(&slice).await?;
+            let bare = |state| Message { state, summary: None, seen_now: false };
+            self.tell(states.into_iter().map(bare).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs cut so that none holds more than [`SLICE`] messages.
+    fn slices(&self, runs: &[UidRange]) -> Vec<Vec<UidRange>> {
+        let (mut slices, mut slice, mut room) = (Vec::new(), Vec::new(), SLICE);
+        let uids = &self.selected.view.uids;
+        for run in runs {
+            let start = uids.partition_point(|uid| *uid < run.first.0);
+            let end = uids.partition_point(|uid| *uid <= run.last.0);
+            let mut rest = &uids[start..end];
+            while !rest.is_empty() {
+                let (taken, after) = rest.split_at(room.min(rest.len()));
+                slice.push(UidRange { first: Uid(taken[0]), last: Uid(taken[taken.len() - 1]) });
+                room -= taken.len();
+                rest = after;
+                if room == 0 {
+                    slices.push(std::mem::take(&mut slice));
+                    room = SLICE;
+                }
+            }
+        }
+        slices.push(slice);
+        slices
+    }
+
+    async fn one_by_one(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
+        for state in self.states(runs).await? {
+            let (mail, id) = (&self.selected.user.mail, self.selected.view.id);
+            let summary = match mail.summary(id, state.uid).await {
+                Ok(summary) => Some(summary),
+                Err(MailboxError::NoSuchMessage) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            self.tell(vec![Message { state, summary, seen_now: false }]).await?;
+        }
+        Ok(())
+    }
+
+    async fn streamed(&mut self, runs: Vec<UidRange>) -> Result<(), Failure> {
+        let mut summaries = self.selected.user.mail.summaries(self.selected.view.id, runs);
+        while let Some(chunk) = summaries.next().await {
+            let chunk = chunk?;
+            let uids: Vec<UidRange> = chunk.iter().map(|(uid, _)| UidRange::one(*uid)).collect();
+            let mut states = self.states(&uids).await?.into_iter().peekable();
+            let mut messages = Vec::with_capacity(chunk.len());
+            for (uid, summary) in chunk {
+                // Both ascend; a message may be gone from either.
+                while states.next_if(|state| state.uid < uid).is_some() {}
+                if let Some(state) = states.next_if(|state| state.uid == uid) {
+                    messages.push(Message { state, summary: Some(summary), seen_now: false });
+                }
+            }
+            self.tell(messages).await?;
+        }
+        Ok(())
+    }
+
+    async fn states(&self, runs: &[UidRange]) -> Result<Vec<MessageState>, MailboxError> {
+        self.selected.user.mail.states(self.selected.view.id, runs).await
+    }
+
+    async fn tell(&mut self, mut messages: Vec<Message>) -> Result<(), Failure> {
+        if self.plan.reads && !self.selected.view.read_only {
+            self.mark_seen(&mut messages).await?;
+        }
+        for message in &messages {
+            self.message(message).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets `\Seen` on messages whose text is fetched (RFC 9051 §6.4.5); their flags are told with it.
+    async fn mark_seen(&mut self, messages: &mut [Message]) -> Result<(), Failure> {
+        let unseen = |m: &&Message| !m.state.flags.system.contains(SystemFlags::SEEN);
+        let uids: Vec<Uid> = messages.iter().filter(unseen).map(|m| m.state.uid).collect();
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let (mail, id) = (&self.selected.user.mail, self.selected.view.id);
+        let seen = Flags::system(SystemFlags::SEEN);
+        let outcome = mail.store_flags(id, &uids, FlagOp::Add, &seen, None).await?;
+        self.selected.view.own_change(outcome.modseq);
+        let mut stored: HashMap<Uid, MessageState> =
+            outcome.stored.into_iter().map(|state| (state.uid, state)).collect();
+        for message in messages {
+            if let Some(state) = stored.remove(&message.state.uid) {
+                message.state = state;
+                message.seen_now = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one message's answer, opening its body first if it is needed. One that is gone is
+    /// passed over.
+    async fn message(&mut self, message: &Message) -> Result<(), Failure> {
+        let Some(number) = self.selected.view.number(message.state.uid) else { return Ok(()) };
+        let body = match self.needs_body(message) {
+            false => None,
+            true => match self.body(message.state.uid).await {
+                Ok(body) => Some(body),
+                Err(MailboxError::NoSuchMessage) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        fetch_start(self.session.connection.out(), number);
+        for at in 0..self.plan.items.len() {
+            if at > 0 {
+                self.session.connection.out().push(b' ');
+            }
+            self.item(at, message, body.as_deref()).await?;
+        }
+        self.flags_after_reading(message);
+        self.session.connection.out().extend_from_slice(b")\r\n");
+        self.told += 1;
+        Ok(self.session.connection.relieve().await?)
+    }
+
+    fn needs_body(&self, message: &Message) -> bool {
+        let summary = message.summary.as_ref();
+        self.plan.items.iter().any(|item| match item {
+            FetchItem::Section { section, .. } => {
+                summary.is_none_or(|summary| section::from_summary(summary, section).is_none())
+            }
+            FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text => true,
+            _ => false,
+        })
+    }
+
+    async fn body(&mut self, uid: Uid) -> Result<Arc<[u8]>, MailboxError> {
+        if let Some(opened) = self.selected.opened.as_ref().filter(|opened| opened.uid == uid) {
+            return Ok(opened.body.clone());
+        }
+        self.selected.opened = None;
+        let body = self.selected.user.mail.body(self.selected.view.id, uid).await?;
+        if self.plan.pieces && body.len() >= LARGE {
+            self.selected.opened = Some(Opened { uid, body: body.clone() });
+        }
+        Ok(body)
+    }
+
+    /// Writes the item at a place of the plan.
+    async fn item(
+        &mut self,
+        at: usize,
+        message: &Message,
+        body: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let out = self.session.connection.out();
+        let utf8 = self.selected.user.features.utf8;
+        let Message { state, summary, .. } = message;
+        if of_state(out, &self.plan.items[at], state) {
+            return Ok(());
+        }
+        // Whatever is not of the state needs the summary, and then it was read.
+        let Some(summary) = summary else { return Ok(()) };
+        match &self.plan.items[at] {
+            FetchItem::Envelope => {
+                out.extend_from_slice(b"ENVELOPE ");
+                envelope::write(out, &summary.envelope(), utf8);
+            }
+            FetchItem::Body => {
+                out.extend_from_slice(b"BODY ");
+                structure::write(out, summary.structure(), false, utf8);
+            }
+            FetchItem::BodyStructure => {
+                out.extend_from_slice(b"BODYSTRUCTURE ");
+                structure::write(out, summary.structure(), true, utf8);
+            }
+            FetchItem::Section { section, partial, .. } => {
+                out.extend_from_slice(b"BODY");
+                section::write_name(out, section, *partial);
+                let (section, partial) = (section.clone(), *partial);
+                self.section(&section, partial, summary, body).await?;
+            }
+            item => {
+                let (name, section) = match item {
+                    FetchItem::Rfc822Header => {
+                        ("RFC822.HEADER", Section::Message(MessageText::Header))
+                    }
+                    FetchItem::Rfc822Text => ("RFC822.TEXT", Section::Message(MessageText::Text)),
+                    _ => ("RFC822", Section::Whole),
+                };
+                out.extend_from_slice(name.as_bytes());
+                self.section(&section, None, summary, body).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes ` {n}` and a section, or ` NIL` where there is no such part.
+    async fn section(
+        &mut self,
+        section: &Section,
+        partial: Option<Partial>,
+        summary: &Summary,
+        body: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let known = section::from_summary(summary, section).map(Into::into);
+        let octets = known.or_else(|| section::of_message(body?, summary, section));
+        let connection = &mut self.session.connection;
+        let Some(octets) = octets else {
+            connection.out().extend_from_slice(b" NIL");
+            return Ok(());
+        };
+        let range = partial.map_or(0..octets.len(), |partial| partial.of(octets.len()));
+        connection.out().push(b' ');
+        write::literal_start(connection.out(), range.len());
+        Ok(connection.write_large(&octets[range]).await?)
+    }
+
+    /// Flags that reading has changed, unless they were asked for anyway.
+    fn flags_after_reading(&mut self, message: &Message) {
+        if !message.seen_now {
+            return;
+        }
+        let out = self.session.connection.out();
+        if !self.plan.items.contains(&FetchItem::Flags) {
+            out.extend_from_slice(b" FLAGS ");
+            flags::write(out, &message.state.flags);
+        }
+        if self.selected.user.features.condstore && !self.plan.items.contains(&FetchItem::ModSeq) {
+            out.push(b' ');
+            mod_seq(out, message.state.modseq);
+        }
+    }
+}
+
+/// Writes an item that needs only the message's state; tells whether it was one.
+fn of_state(out: &mut Vec<u8>, item: &FetchItem, state: &MessageState) -> bool {
+    let mut numbered = |word: &str, n: u64| {
+        out.extend_from_slice(word.as_bytes());
+        write::number(out, n);
+    };
+    match item {
+        FetchItem::Uid => numbered("UID ", state.uid.0.into()),
+        FetchItem::Size => numbered("RFC822.SIZE ", state.size.into()),
+        FetchItem::ModSeq => mod_seq(out, state.modseq),
+        FetchItem::Flags => {
+            out.extend_from_slice(b"FLAGS ");
+            flags::write(out, &state.flags);
+        }
+        FetchItem::InternalDate => {
+            out.extend_from_slice(b"INTERNALDATE ");
+            DateTime::from_unix(state.internal_date).write(out);
+        }
+        _ => return false,
+    }
+    true
+}
