@@ -1,1 +1,382 @@
+//! The directory through its public interface.
 
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::*;
+use wardpost_store::Column;
+
+const OFFICE: &str = "192.0.2.7";
+const PASSWORD: &str = "three blind mice on a bus";
+const OTHER: &str = "a green door in the rain";
+
+fn domain() -> Domain {
+    Domain::parse("clinic.test").unwrap()
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+async fn open(store: &Store) -> Directory {
+    let options = Options { grace: Duration::from_millis(100), ..Options::for_tests() };
+    Directory::open_with(store.clone(), &domain(), options).await.unwrap()
+}
+
+async fn add(directory: &Directory, local: &str) -> AccountId {
+    let address = address(&format!("{local}@clinic.test"));
+    let new = NewAccount { address, name: "Somebody".to_owned(), password: secret(PASSWORD) };
+    directory.add_account(new).await.unwrap()
+}
+
+/// A directory with one account.
+async fn with_dana() -> (Store, Directory, AccountId) {
+    let store = Store::in_memory();
+    let directory = open(&store).await;
+    directory.initialise().await.unwrap().unwrap();
+    let id = add(&directory, "Dana").await;
+    (store, directory, id)
+}
+
+async fn login(directory: &Directory, name: &str, password: &str) -> Result<Login, AuthError> {
+    directory.authenticate(name, &secret(password), ip(OFFICE)).await
+}
+
+#[tokio::test]
+async fn the_recovery_kit_is_handed_out_once() {
+    let store = Store::in_memory();
+    let directory = open(&store).await;
+    assert!(!directory.is_initialised());
+    let new = NewAccount {
+        address: address("dana@clinic.test"),
+        name: String::new(),
+        password: secret(PASSWORD),
+    };
+    let refused = directory.add_account(new).await;
+    assert!(matches!(refused, Err(DirectoryError::NotInitialised)));
+    let kit = directory.initialise().await.unwrap().unwrap();
+    assert!(directory.initialise().await.unwrap().is_none());
+    assert!(open(&store).await.initialise().await.unwrap().is_none());
+
+    let id = add(&directory, "dana").await;
+    let wrong = directory.reset_with_recovery(id, &secret("nonsense"), &secret(OTHER)).await;
+    assert!(matches!(wrong, Err(DirectoryError::WrongSecret)));
+    directory.reset_with_recovery(id, &kit.secret, &secret(OTHER)).await.unwrap();
+    assert_eq!(login(&directory, "dana", PASSWORD).await.unwrap_err(), AuthError::Rejected);
+    assert_eq!(login(&directory, "dana", OTHER).await.unwrap().account.id, id);
+}
+
+#[tokio::test]
+async fn addresses_reach_people() {
+    let (_, directory, dana) = with_dana().await;
+    let lee = add(&directory, "lee").await;
+    let front = address("Front.Desk@clinic.test");
+    directory.add_alias(&front, vec![lee, dana, lee]).await.unwrap();
+    let reached = |text: &str| directory.resolve(&address(text));
+    assert_eq!(reached("DANA@Clinic.Test"), Resolution::Accounts(vec![dana]));
+    assert_eq!(reached("dana+lab@clinic.test"), Resolution::Accounts(vec![dana]));
+    assert_eq!(reached("front.desk+x@clinic.test"), Resolution::Accounts(vec![dana, lee]));
+    assert_eq!(reached("nobody@clinic.test"), Resolution::Unknown);
+    assert_eq!(reached("dana@elsewhere.test"), Resolution::NotOurs);
+    // Somebody always reads this (RFC 5321 §4.5.1).
+    assert_eq!(reached("Postmaster@clinic.test"), Resolution::Accounts(vec![dana]));
+    directory.add_alias(&address("postmaster@clinic.test"), vec![lee]).await.unwrap();
+    assert_eq!(reached("postmaster@clinic.test"), Resolution::Accounts(vec![lee]));
+
+    assert!(directory.may_send_as(dana, &address("Dana+news@clinic.test")));
+    assert!(directory.may_send_as(dana, &front));
+    assert!(!directory.may_send_as(dana, &address("lee@clinic.test")));
+    assert!(!directory.may_send_as(dana, &address("dana@elsewhere.test")));
+    assert!(!directory.may_send_as(AccountId(99), &front));
+
+    directory.remove_alias(&front).await.unwrap();
+    assert_eq!(reached("front.desk@clinic.test"), Resolution::Unknown);
+    assert!(matches!(directory.remove_alias(&front).await, Err(DirectoryError::NoSuchAlias)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused() {
+    let (_, directory, dana) = with_dana().await;
+    let try_add = async |text: &str, name: &str, password: &str| {
+        let new = NewAccount {
+            address: address(text),
+            name: name.to_owned(),
+            password: secret(password),
+        };
+        directory.add_account(new).await.unwrap_err()
+    };
+    let taken = try_add("dAna@clinic.test", "", PASSWORD).await;
+    assert!(matches!(taken, DirectoryError::AddressTaken));
+    let foreign = try_add("x@elsewhere.test", "", PASSWORD).await;
+    assert!(matches!(foreign, DirectoryError::NotOurDomain));
+    assert!(matches!(try_add("x@clinic.test", "a\nb", PASSWORD).await, DirectoryError::BadName));
+    assert!(matches!(try_add("x@clinic.test", "", "short").await, DirectoryError::WeakPassword(_)));
+    let alias = |text: &str, to: Vec<AccountId>| {
+        let (directory, address) = (directory.clone(), address(text));
+        async move { directory.add_alias(&address, to).await.unwrap_err() }
+    };
+    assert!(matches!(alias("dana@clinic.test", vec![dana]).await, DirectoryError::AddressTaken));
+    assert!(matches!(alias("x@clinic.test", vec![]).await, DirectoryError::NoTargets));
+    let nobody = alias("x@clinic.test", vec![AccountId(9)]).await;
+    assert!(matches!(nobody, DirectoryError::NoSuchAccount));
+    let gone = directory.remove_account(AccountId(9)).await;
+    assert!(matches!(gone, Err(DirectoryError::NoSuchAccount)));
+}
+
+#[tokio::test]
+async fn domains_have_keys_of_their_own() {
+    let (store, directory, _) = with_dana().await;
+    let second = Domain::parse("another.test").unwrap();
+    directory.add_domain(&second).await.unwrap();
+    assert_eq!(directory.domains(), [domain(), second.clone()]);
+    let keys = directory.dkim_keys(&second);
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0].public_record, directory.dkim_keys(&domain())[0].public_record);
+    assert_eq!(keys[0].record_name(&second), "wp1-ed25519._domainkey.another.test");
+    // Adding it again changes nothing; nor does a restart.
+    directory.add_domain(&second).await.unwrap();
+    let again = open(&store).await.dkim_keys(&second);
+    assert_eq!(again[1].public_record, keys[1].public_record);
+    assert_eq!(again[1].private_pkcs8.expose(), keys[1].private_pkcs8.expose());
+
+    let in_use = directory.remove_domain(&domain()).await;
+    assert!(matches!(in_use, Err(DirectoryError::DomainInUse)));
+    let front = address("front@another.test");
+    directory.add_alias(&front, vec![AccountId(1)]).await.unwrap();
+    assert!(matches!(directory.remove_domain(&second).await, Err(DirectoryError::DomainInUse)));
+    directory.remove_alias(&front).await.unwrap();
+    directory.remove_domain(&second).await.unwrap();
+    assert!(!directory.is_ours(&second) && directory.dkim_keys(&second).is_empty());
+    assert!(matches!(directory.remove_domain(&second).await, Err(DirectoryError::NoSuchDomain)));
+}
+
+#[tokio::test]
+async fn a_restart_changes_nothing() {
+    let (store, directory, dana) = with_dana().await;
+    let lee = add(&directory, "lee").await;
+    directory.add_alias(&address("front@clinic.test"), vec![dana, lee]).await.unwrap();
+    directory.remove_account(lee).await.unwrap();
+    let again = open(&store).await;
+    assert_eq!(again.accounts(), directory.accounts());
+    assert_eq!(again.aliases(), directory.aliases());
+    assert_eq!(again.aliases()[0].targets, [dana]);
+    assert_eq!(again.certificate(dana), directory.certificate(dana));
+    assert!(again.certificate(lee).is_none());
+    assert!(login(&again, "dana", PASSWORD).await.is_ok());
+    // Numbers are never used again.
+    assert!(add(&again, "lee").await > lee);
+}
+
+#[tokio::test]
+async fn people_log_in_by_address_or_local_part() {
+    let (_, directory, dana) = with_dana().await;
+    for name in ["dana", "DANA", "Dana@clinic.test", " dana@CLINIC.test "] {
+        let login = login(&directory, name, PASSWORD).await.unwrap();
+        assert_eq!(login.account.id, dana);
+        assert!(!format!("{login:?}").contains("clinic"));
+    }
+    for name in ["", "@", "lee", "dana@elsewhere.test", "dana@clinic.test\0", "a b"] {
+        assert_eq!(login(&directory, name, PASSWORD).await.unwrap_err(), AuthError::Rejected);
+    }
+    let stats = directory.stats();
+    assert_eq!((stats.logins_ok, stats.logins_failed, stats.accounts), (4, 6, 1));
+    assert_eq!(stats.unlocked, 1);
+}
+
+#[tokio::test]
+async fn a_proven_password_is_not_hashed_again() {
+    let (_, directory, _) = with_dana().await;
+    let first = login(&directory, "dana", PASSWORD).await.unwrap();
+    let hashes = directory.stats().hashes;
+    for _ in 0..20 {
+        let next = login(&directory, "dana@clinic.test", PASSWORD).await.unwrap();
+        assert!(Arc::ptr_eq(&first.unlocked, &next.unlocked));
+    }
+    assert_eq!(directory.stats().hashes, hashes);
+    // A wrong one is.
+    assert!(login(&directory, "dana", OTHER).await.is_err());
+    assert_eq!(directory.stats().hashes, hashes + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_opens_many_connections_at_once_costs_one_hash() {
+    let (_, directory, _) = with_dana().await;
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let directory = directory.clone();
+            tokio::spawn(async move { login(&directory, "dana", PASSWORD).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(directory.stats().hashes, 1);
+}
+
+#[tokio::test]
+async fn unknown_names_cost_a_hash_too() {
+    let (_, directory, _) = with_dana().await;
+    assert!(login(&directory, "dana", OTHER).await.is_err());
+    assert!(login(&directory, "nobody", OTHER).await.is_err());
+    assert_eq!(directory.stats().hashes, 2);
+}
+
+#[tokio::test]
+async fn keys_are_dropped_after_the_grace() {
+    let (_, directory, _) = with_dana().await;
+    let session = login(&directory, "dana", PASSWORD).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(directory.unlocked_count(), 1);
+    let keys = Arc::downgrade(&session.unlocked);
+    drop(session);
+    assert_eq!(directory.unlocked_count(), 1);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while directory.unlocked_count() > 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(keys.upgrade().is_none());
+}
+
+#[tokio::test]
+async fn app_passwords_come_and_go() {
+    let (_, directory, dana) = with_dana().await;
+    let owner = login(&directory, "dana", PASSWORD).await.unwrap();
+    let phone = directory.add_app_password(dana, &owner.unlocked, "phone").await.unwrap();
+    let tablet = directory.add_app_password(dana, &owner.unlocked, "tablet").await.unwrap();
+    let list = directory.app_passwords(dana);
+    assert_eq!(list.iter().map(|a| a.label.as_str()).collect::<Vec<_>>(), ["phone", "tablet"]);
+
+    let hashes = directory.stats().hashes;
+    let mut on_phone = login(&directory, "dana", phone.expose()).await.unwrap();
+    let on_tablet = login(&directory, "dana", tablet.expose()).await.unwrap();
+    assert_eq!(directory.stats().hashes, hashes);
+
+    directory.remove_app_password(dana, list[0].slot).await.unwrap();
+    assert!(on_phone.revocation.is_revoked());
+    tokio::time::timeout(Duration::from_secs(5), on_phone.revocation.revoked()).await.unwrap();
+    assert!(!on_tablet.revocation.is_revoked() && !owner.revocation.is_revoked());
+    assert!(login(&directory, "dana", phone.expose()).await.is_err());
+    assert!(login(&directory, "dana", tablet.expose()).await.is_ok());
+    let gone = directory.remove_app_password(dana, list[0].slot).await;
+    assert!(matches!(gone, Err(DirectoryError::NoSuchAppPassword)));
+    // The password's own slot cannot be taken away like that.
+    for slot in 0..10 {
+        if slot != list[1].slot {
+            assert!(directory.remove_app_password(dana, slot).await.is_err());
+        }
+    }
+    // Nor does a revoked phone that keeps trying slow the office.
+    for _ in 0..200 {
+        assert_eq!(
+            login(&directory, "dana", phone.expose()).await.unwrap_err(),
+            AuthError::Rejected
+        );
+    }
+    assert!(login(&directory, "dana", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_what_the_old_one_opened() {
+    let (store, directory, dana) = with_dana().await;
+    let old = login(&directory, "dana", PASSWORD).await.unwrap();
+    let app = directory.add_app_password(dana, &old.unlocked, "phone").await.unwrap();
+    let on_phone = login(&directory, "dana", app.expose()).await.unwrap();
+    // A device that was told of the new password too early.
+    assert!(login(&directory, "dana", OTHER).await.is_err());
+
+    let weak = directory.change_password(dana, &old.unlocked, &secret("short")).await;
+    assert!(matches!(weak, Err(DirectoryError::WeakPassword(_))));
+    let wrong = directory.change_password_with(dana, &secret(OTHER), &secret(OTHER)).await;
+    assert!(matches!(wrong, Err(DirectoryError::WrongSecret)));
+    directory.change_password_with(dana, &secret(PASSWORD), &secret(OTHER)).await.unwrap();
+
+    assert!(old.revocation.is_revoked() && !on_phone.revocation.is_revoked());
+    assert!(login(&directory, "dana", PASSWORD).await.is_err());
+    let new = login(&directory, "dana", OTHER).await.unwrap();
+    // The account key is the same: no mail was rewritten.
+    assert_eq!(new.unlocked.blind(&[b"x"]), old.unlocked.blind(&[b"x"]));
+    let again = open(&store).await;
+    assert!(login(&again, "dana", OTHER).await.is_ok());
+    assert!(login(&again, "dana", app.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn somebody_who_leaves_is_cut_off_at_once() {
+    let (_, directory, dana) = with_dana().await;
+    let session = login(&directory, "dana", PASSWORD).await.unwrap();
+    let lee = add(&directory, "lee").await;
+    directory.add_alias(&address("front@clinic.test"), vec![dana]).await.unwrap();
+    directory.add_alias(&address("both@clinic.test"), vec![dana, lee]).await.unwrap();
+    directory.remove_account(dana).await.unwrap();
+    assert!(session.revocation.is_revoked());
+    assert_eq!(directory.unlocked_count(), 0);
+    assert!(login(&directory, "dana", PASSWORD).await.is_err());
+    assert_eq!(directory.resolve(&address("dana@clinic.test")), Resolution::Unknown);
+    assert_eq!(directory.resolve(&address("front@clinic.test")), Resolution::Unknown);
+    let both = directory.resolve(&address("both@clinic.test"));
+    assert_eq!(both, Resolution::Accounts(vec![lee]));
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_and_the_office_is_not() {
+    let (_, directory, _) = with_dana().await;
+    let attacker = ip("198.51.100.9");
+    let mut slowed = 0;
+    for n in 0..50 {
+        let guess = secret(&format!("a guess that is long enough {n}"));
+        if let Err(AuthError::SlowDown(wait)) =
+            directory.authenticate("dana", &guess, attacker).await
+        {
+            assert!(wait <= Duration::from_secs(15 * 60));
+            slowed += 1;
+        }
+    }
+    assert_eq!(slowed, 45);
+    let right = directory.authenticate("dana", &secret(PASSWORD), attacker).await;
+    assert!(matches!(right, Err(AuthError::SlowDown(_))));
+    assert!(login(&directory, "dana", PASSWORD).await.is_ok());
+    assert_eq!(directory.stats().logins_slowed, 46);
+}
+
+#[tokio::test]
+async fn a_full_or_closed_store_changes_nothing_in_memory() {
+    let (store, directory, dana) = with_dana().await;
+    store.close();
+    let new = NewAccount {
+        address: address("lee@clinic.test"),
+        name: String::new(),
+        password: secret(PASSWORD),
+    };
+    assert!(matches!(directory.add_account(new).await, Err(DirectoryError::Store(_))));
+    assert!(directory.remove_account(dana).await.is_err());
+    assert_eq!(directory.accounts().len(), 1);
+    assert_eq!(directory.resolve(&address("lee@clinic.test")), Resolution::Unknown);
+    assert!(login(&directory, "dana", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_in_the_store_tell_no_names() {
+    let (store, directory, dana) = with_dana().await;
+    directory.add_alias(&address("frontdesk@clinic.test"), vec![dana]).await.unwrap();
+    let mut records = 0;
+    store
+        .for_each(Column::Directory, b"", &mut |key, _| {
+            records += 1;
+            for name in ["dana", "frontdesk", "clinic"] {
+                assert!(!key.windows(name.len()).any(|w| w == name.as_bytes()));
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(records, 4);
+}
