@@ -1,9 +1,15 @@
 //! Certificates: the public halves that anybody can seal to.
 //!
 //! One form only: version 6 (RFC 9580), an Ed25519 primary key and an X25519 encryption subkey,
-//! with SEIPDv2 among its features. It is what the present OpenPGP tools make by themselves and
-//! open: Sequoia's `sq` ≥ 1.2, `rsop`, GopenPGP 3, OpenPGP.js 6. GnuPG reads neither version 6
-//! keys nor SEIPDv2 (it follows another draft), and Debian 12's `sq` (0.27) is older than the RFC.
+//! with SEIPDv2 among its features. What opens a message with the exported key, as tried:
+//!
+//! - yes: OpenPGP.js 6.3 (an implementation that shares nothing with ours) and Sequoia's own
+//!   high-level interface, so `sq` built on the same library (2.x);
+//! - no: `sq` 0.27 of Debian 12, older than the RFC ("Unsupported primary key"), and GnuPG 2.2,
+//!   which knows neither version 6 keys nor SEIPDv2 (it follows another draft).
+//!
+//! Version 4 keys would not help the last two: the body's format is what they lack. The example
+//! `export_sample` writes a message and a key to try others on.
 
 use crate::error::SealError;
 use crate::exchange;

@@ -14,8 +14,12 @@ use openpgp::parse::stream::{
 use openpgp::policy::StandardPolicy;
 use openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
 use openpgp::types::{AEADAlgorithm, SymmetricAlgorithm};
+use proptest::prelude::*;
 use std::io::{Read, Write};
-use wardpost_keys::{AccountKeys, KdfCost, KeyPacket, Sealed, Unlocked, seal_message, to_openpgp};
+use std::sync::LazyLock;
+use wardpost_keys::{
+    AccountCertificate, AccountKeys, KdfCost, KeyPacket, Sealed, Unlocked, seal_message, to_openpgp,
+};
 use wardpost_mail::Secret;
 
 const PASSPHRASE: &str = "for the export";
@@ -136,5 +140,17 @@ fn damaged_key_packets_open_nothing() {
     for len in 0..bytes.len() {
         let packet = KeyPacket::from_stored(bytes[..len].to_vec());
         assert!(unlocked.unwrap_packet(&packet).is_err(), "cut to {len}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        static ACCOUNT: LazyLock<Unlocked> = LazyLock::new(|| account("alice").1);
+        prop_assert!(ACCOUNT.unwrap_packet(&KeyPacket::from_stored(bytes.clone())).is_err());
+        prop_assert!(AccountCertificate::from_bytes(&bytes).is_err());
+        prop_assert!(postcard::from_bytes::<AccountKeys>(&bytes).is_err());
     }
 }

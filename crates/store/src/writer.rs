@@ -20,7 +20,7 @@ use wardpost_keys::DataKey;
 /// A group takes no more batches than this.
 const MAX_BATCHES: usize = 1024;
 /// A group takes no more batches once it has this many bytes.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// A precondition: the key's value must be this (in the clear), or there must be none.
 pub(crate) struct Condition {

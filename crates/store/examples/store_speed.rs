@@ -1,4 +1,4 @@
-//! Durable commits a second: `cargo run --release --example speed [directory]`.
+//! Durable commits a second: `cargo run --release --example store_speed [directory]`.
 
 use std::time::{Duration, Instant};
 use wardpost_keys::SystemKey;
@@ -37,14 +37,22 @@ fn run(store: &Store, size: usize, writers: usize) {
     );
 }
 
+/// What Linux says of this process's memory.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().filter(|line| line.starts_with("VmRSS")).collect()
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::env::args_os().nth(1).unwrap_or_else(|| "speed-test-data".into());
     let store = Store::open(directory.as_ref(), &SystemKey::generate())?;
+    println!("opened: {}", resident());
     for size in [4 << 10, 50 << 10, 1 << 20] {
         for writers in [1, 8, 32] {
             run(&store, size, writers);
         }
     }
+    println!("after the load: {}", resident());
     store.close();
     std::fs::remove_dir_all(&directory)?;
     Ok(())

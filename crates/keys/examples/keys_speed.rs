@@ -1,4 +1,4 @@
-//! How long the operations of mail take, on one thread: `cargo run --release --example speed`.
+//! How long the operations of mail take, on one thread: `cargo run --release --example keys_speed`.
 
 use std::hint::black_box;
 use std::time::Instant;
