@@ -5,6 +5,8 @@
 //! - `has dana TEXT`, `lacks dana TEXT`: the first message in the inbox (`\r\n` are escapes);
 //! - `refused REASON 2`: the counter.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
 #[path = "../../smtp-io/tests/support/dialogue.rs"]
 mod dialogue;
 
@@ -72,7 +74,11 @@ fn settings() -> Settings {
         memory: 1_000_000,
         inbound: Inbound { cleartext: Cleartext::Refuse, cleartext_exceptions: Vec::new() },
         guessing: Guessing { free: 3, most: 5, delay: Duration::from_millis(1) },
-        timing: Timing { idle: Duration::from_secs(20), session: Duration::from_secs(60) },
+        timing: Timing {
+            idle: Duration::from_secs(20),
+            session: Duration::from_secs(60),
+            memory: Duration::from_millis(200),
+        },
     }
 }
 
@@ -258,4 +264,28 @@ async fn shutting_down_ends_idle_sessions_and_lets_a_message_finish() {
     play("busy", begin, busy, &mut ShutDown(practice.shutdown.clone())).await;
     play("idle", "S: 220 …\nS: 421 4.3.2 …\nEND\n", idle, &mut practice).await;
     assert_eq!(practice.count("dana", SpecialUse::Inbox).await, 1);
+}
+
+#[tokio::test]
+async fn messages_wait_for_memory_and_are_sent_away_when_there_is_none() {
+    const MOST: &str = "S: 220 …\nC: HELO x\nS: 250 …\nC: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\n\
+         C: MAIL FROM:<a@b.test>\nS: 250 …\nC: RCPT TO:<dana@clinic.test>\nS: 250 …\nC: DATA\nS: 354 …\n\
+         C: a: b\nC: \nC~ {0123456789\\r\\n*7000}\n";
+    let mut settings = settings();
+    settings.memory = 200_000;
+    let mut practice = Practice::open(settings).await;
+    let mut holding = Vec::new();
+    for name in ["one", "two", "three"] {
+        let client = practice.connect().await;
+        holding.push(play(name, MOST, client, &mut practice).await);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let client = practice.connect().await;
+    play("four", &format!("{MOST}S: 421 4.3.1 …\nEND\n"), client, &mut practice).await;
+    for client in holding {
+        play("end", "C: .\nS: 250 …\n", client, &mut practice).await;
+    }
+    let client = practice.connect().await;
+    play("five", &format!("{MOST}C: .\nS: 250 …\n"), client, &mut practice).await;
+    assert_eq!(practice.count("dana", SpecialUse::Inbox).await, 4);
 }

@@ -8,7 +8,7 @@
 //! - A client may be silent for [`Timing::idle`], and a session may last [`Timing::session`]
 //!   (RFC 5321 §4.5.3.2.7). Sending drop by drop helps nobody past the second.
 //! - Messages are held in memory until they are sealed. What all sessions together may hold is a
-//!   [`Budget`]; who finds it used up is asked to come again (452), and the memory of one connection
+//!   [`Budget`]; who finds it used up for too long is asked to come again (421), and the memory of one connection
 //!   never hangs on what its client announced.
 //!
 //! # Shutting down
@@ -31,8 +31,11 @@ use wardpost_smtp::{Channel, Event, Profile, ServerSession};
 const READ: usize = 16 * 1024;
 /// What the budget is counted in. A message smaller than this is not worth counting.
 const UNIT: usize = 64 * 1024;
-/// How long a session waits for others to give memory back.
-const BUDGET_WAIT: Duration = Duration::from_secs(30);
+/// How long, and how much, is listened to after the last word. Closing with unread octets would reset
+/// the connection, and the client might never see why.
+const LINGER: Duration = Duration::from_secs(2);
+/// See [`LINGER`].
+const MAX_LINGER: usize = 1024 * 1024;
 
 /// How patient a session is.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +44,17 @@ pub struct Timing {
     pub idle: Duration,
     /// Longest session.
     pub session: Duration,
+    /// How long a message waits for others to give memory back.
+    pub memory: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(5 * 60), session: Duration::from_secs(60 * 60) }
+        Self {
+            idle: Duration::from_secs(5 * 60),
+            session: Duration::from_secs(60 * 60),
+            memory: Duration::from_secs(30),
+        }
     }
 }
 
@@ -182,10 +191,8 @@ impl Conversation {
             if self.session.message_len() == 0 {
                 self.held = None;
             } else if !self.take_memory().await {
-                self.end(
-                    Ended::Gone,
-                    Reply::new(421, EnhancedStatus::new(4, 3, 1), "Too busy; try again later"),
-                );
+                let words = "Too much mail at once; try again later";
+                self.end(Ended::Closed, Reply::new(421, EnhancedStatus::new(4, 3, 1), words));
                 continue;
             }
             self.read().await?;
@@ -273,7 +280,7 @@ impl Conversation {
             return true;
         }
         let asked = Arc::clone(&self.service.budget.0).acquire_many_owned(more);
-        let Ok(Ok(permit)) = timeout(BUDGET_WAIT, asked).await else { return false };
+        let Ok(Ok(permit)) = timeout(self.service.timing.memory, asked).await else { return false };
         match &mut self.held {
             Some(held) => held.merge(permit),
             None => self.held = Some(permit),
@@ -292,10 +299,23 @@ impl Conversation {
         if let Err(ended) = self.flush().await {
             return ended;
         }
-        if let Some(mut stream) = self.stream.take() {
+        if let Some(stream) = self.stream.take() {
             // The words are out; whether the client hears the end does not matter.
-            let _ = timeout(Duration::from_secs(5), stream.shutdown()).await;
+            let _ = timeout(LINGER, linger(stream, &mut self.buffer)).await;
         }
         self.ending.take().unwrap_or(Ended::Closed)
     }
+}
+
+/// Ends our side and passes over what the client still says, until it ends its own.
+async fn linger(mut stream: Stream, buffer: &mut [u8]) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut passed = 0;
+    while passed < MAX_LINGER {
+        match stream.read(buffer).await? {
+            0 => break,
+            n => passed += n,
+        }
+    }
+    Ok(())
 }

@@ -210,8 +210,7 @@ fn bare(
 /// DNS would not take. It ends up in the Received field, so nothing that means something there passes.
 fn client_name(rest: Option<&str>, syntax: &'static str) -> Result<String, CommandError> {
     let name = rest.ok_or(CommandError::Syntax(syntax))?;
-    let harmless =
-        |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '/' | '~');
+    let harmless = |c: char| !c.is_whitespace() && !"()<>@,;\\\"".contains(c);
     if name.len() <= MAX_CLIENT_NAME && name.chars().all(harmless) {
         Ok(name.to_owned())
     } else {

@@ -6,6 +6,8 @@
 //! - `routes direct local`: the routes of the first one's recipients;
 //! - `has TEXT`, `lacks TEXT`: the first one's text.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
 #[path = "../../smtp-io/tests/support/dialogue.rs"]
 mod dialogue;
 
@@ -40,7 +42,11 @@ fn settings() -> Settings {
         max_recipients: 100,
         memory: 1_000_000,
         rules: OutboundRules::default(),
-        timing: Timing { idle: Duration::from_secs(20), session: Duration::from_secs(60) },
+        timing: Timing {
+            idle: Duration::from_secs(20),
+            session: Duration::from_secs(60),
+            memory: Duration::from_millis(200),
+        },
     }
 }
 

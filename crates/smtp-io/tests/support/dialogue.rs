@@ -27,8 +27,13 @@ struct Client<'a> {
     saying: Vec<u8>,
 }
 
-/// Plays the dialogue `text`; `name` is for messages.
-pub(crate) async fn play(name: &str, text: &str, stream: Stream, checks: &mut impl Checks) {
+/// Plays the dialogue `text`; `name` is for messages. Gives the connection back for more.
+pub(crate) async fn play(
+    name: &str,
+    text: &str,
+    stream: Stream,
+    checks: &mut impl Checks,
+) -> Stream {
     let mut client = Client { name, stream: Some(stream), heard: Vec::new(), saying: Vec::new() };
     for (number, line) in text.lines().enumerate() {
         let at = number + 1;
@@ -52,6 +57,7 @@ pub(crate) async fn play(name: &str, text: &str, stream: Stream, checks: &mut im
         }
     }
     client.say().await;
+    client.stream.unwrap()
 }
 
 impl Client<'_> {

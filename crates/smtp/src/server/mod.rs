@@ -163,6 +163,7 @@ pub struct ServerSession {
     transaction: Option<Transaction>,
     transactions: u32,
     errors: u32,
+    fruitless: u32,
     auth_failures: u32,
 }
 
@@ -191,6 +192,7 @@ impl ServerSession {
             transaction: None,
             transactions: 0,
             errors: 0,
+            fruitless: 0,
             auth_failures: 0,
         }
     }
@@ -392,6 +394,13 @@ impl ServerSession {
         if !early && self.profile.tls_required && self.channel == Channel::Plain {
             let refusal = self.profile.cleartext.clone();
             return self.refuse_command(&command, Refusal::Cleartext, refusal);
+        }
+        if !matches!(command, Command::Rcpt(_) | Command::Bdat { .. } | Command::Quit) {
+            self.fruitless += 1;
+            if self.fruitless > self.profile.max_fruitless {
+                self.refuse(Refusal::Limit);
+                return self.close(reply(421, (4, 7, 0), "Too many commands without mail"));
+            }
         }
         match command {
             Command::Ehlo(name) => self.hello(name, true),
@@ -658,6 +667,7 @@ impl ServerSession {
             self.refuse(refusal);
             return self.say(&answer);
         }
+        self.fruitless = 0;
         let (envelope, message) = transaction.into_parts();
         self.state = State::Waiting(Pending::Message);
         self.events.push_back(Event::Message { envelope, message });

@@ -30,6 +30,8 @@ pub struct Profile {
     pub max_transactions: u32,
     /// Most faulty commands in a session.
     pub max_errors: u32,
+    /// Most commands that lead nowhere (NOOP, RSET, EHLO, MAIL…) without a message in between.
+    pub max_fruitless: u32,
     /// Most failed log-ins in a session.
     pub max_auth_failures: u32,
 }
@@ -54,6 +56,7 @@ impl Profile {
             max_recipients: 100,
             max_transactions: 1000,
             max_errors: 20,
+            max_fruitless: 200,
             max_auth_failures: 3,
         }
     }

@@ -197,6 +197,15 @@ fn too_many_errors_end_the_session() {
     assert_eq!(replies.last().unwrap(), "421");
 }
 
+#[test]
+fn commands_that_lead_nowhere_end_the_session() {
+    let replies = codes(&"NOOP\r\n".repeat(300));
+    assert_eq!((replies.len(), replies.last().unwrap().as_str()), (201, "421"));
+    let mail = format!("{}DATA\r\n.\r\n", &BEGIN[8..]);
+    let replies = codes(&format!("EHLO x\r\n{}", mail.repeat(300)));
+    assert_eq!(replies.len(), 1 + 4 * 300);
+}
+
 fn with_auth(input: &str) -> (Vec<String>, Vec<String>) {
     let mut profile = profile();
     profile.auth = true;
