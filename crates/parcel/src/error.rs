@@ -59,16 +59,16 @@ pub enum ParcelError {
     #[error("no random numbers are to be had")]
     Randomness,
     /// Sealing failed.
-    #[error("sealing a parcel")]
+    #[error("sealing a parcel: {0}")]
     Seal(#[from] SealError),
     /// A recipient's key could not be made or changed.
-    #[error("a parcel recipient's key")]
+    #[error("a parcel recipient's key: {0}")]
     Key(#[from] UnlockError),
     /// The store could not read.
-    #[error("reading parcels")]
+    #[error("reading parcels: {0}")]
     Store(#[from] StoreError),
     /// The store could not write; nothing was changed.
-    #[error("writing parcels")]
+    #[error("writing parcels: {0}")]
     Commit(#[from] CommitError),
     /// The program is shutting down.
     #[error("shutting down")]

@@ -49,3 +49,6 @@ pub use error::ParcelError;
 pub use opening::{OpenedParcel, RecipientKeys};
 pub use parcels::{Created, Credential, NewParcel, Options, Parcels};
 pub use view::{Glance, OtherParcel, ParcelId, ParcelState, ParcelStats, ParcelView, Purged};
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub enum Credential {
     Passphrase,
 }
 
-/// A parcel that was made, or will be once the batch it came with is committed. Keep it until then:
+/// A parcel that was made, or will be once the batch it went into is committed. Keep it until then:
 /// meanwhile other parcels for the same newcomer are sealed to the same new key.
 #[derive(Debug)]
 pub struct Created {
@@ -87,7 +87,7 @@ pub struct Created {
     pub credential: Credential,
     /// When it is deleted.
     pub expires: SystemTime,
-    _newcomer: Option<Arc<OnceCell<Newcomer>>>,
+    newcomer: Option<Arc<OnceCell<Newcomer>>>,
 }
 
 /// A recipient's keys that are made and not yet committed.
@@ -126,9 +126,9 @@ struct Addressee {
     certificate: AccountCertificate,
     generation: u32,
     credential: Credential,
+    /// The recipient's record, which must be the same when the parcel is committed.
+    known: Option<Vec<u8>>,
     newcomer: Option<Arc<OnceCell<Newcomer>>>,
-    /// What must hold of, or happen to, the recipient's record when the parcel is committed.
-    batch: Batch,
 }
 
 impl Parcels {
@@ -146,13 +146,17 @@ impl Parcels {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Makes a parcel without writing it: the batch is to be committed together with whatever else
-    /// must happen or not happen with it (the notice, the queue's record). A conflict on that commit
-    /// means that the recipient's record changed meanwhile: prepare again.
+    /// Makes a parcel without writing it: its records go into `batch`, to be committed together with
+    /// whatever else must happen or not happen with it (the notice, the queue's record). A conflict
+    /// on that commit means that the recipient's record changed meanwhile: prepare again.
     ///
     /// # Errors
-    /// When sealing fails or the store cannot be read.
-    pub async fn prepare(&self, new: NewParcel<'_>) -> Result<(Created, Batch), ParcelError> {
+    /// When sealing fails or the store cannot be read. The batch is as it was then.
+    pub async fn prepare(
+        &self,
+        new: NewParcel<'_>,
+        batch: &mut Batch,
+    ) -> Result<Created, ParcelError> {
         let inner = &self.inner;
         let now = inner.now();
         let expires = new.expires.map_or_else(|| now + millis_of(inner.options.lifetime), millis);
@@ -182,17 +186,28 @@ impl Parcels {
             link_token: token.show(),
             credential: addressee.credential,
             expires: time(expires),
-            _newcomer: addressee.newcomer,
+            newcomer: addressee.newcomer,
         };
         let message = Secret::new(new.message.to_vec());
         let certificate = addressee.certificate;
         let body = blocking(move || seal(&token, id, &message, &certificate)).await?;
-        let mut batch = addressee.batch;
-        batch
-            .put(Column::Parcel, id.record(), record::encode(&record)?)
-            .put(Column::Parcel, id.body(), body)
-            .put(Column::Parcel, recipient_key.parcel(id), []);
-        Ok((created, batch))
+        let record = record::encode(&record)?;
+        let recipient = recipient_key.record();
+        match (addressee.known, created.newcomer.as_ref().and_then(|cell| cell.get())) {
+            (Some(known), _) => batch.require_value(Column::Parcel, recipient, known),
+            (None, Some(newcomer)) => batch.require_absent(Column::Parcel, recipient.clone()).put(
+                Column::Parcel,
+                recipient,
+                &newcomer.record,
+            ),
+            (None, None) => return Err(ParcelError::Damaged),
+        };
+        batch.put(Column::Parcel, id.record(), record).put(Column::Parcel, id.body(), body).put(
+            Column::Parcel,
+            recipient_key.parcel(id),
+            [],
+        );
+        Ok(created)
     }
 
     /// Makes a parcel.
@@ -202,7 +217,8 @@ impl Parcels {
     pub async fn create(&self, new: NewParcel<'_>) -> Result<(Created, Committed), ParcelError> {
         let mut attempts = 0;
         loop {
-            let (created, batch) = self.prepare(new).await?;
+            let mut batch = Batch::new();
+            let created = self.prepare(new, &mut batch).await?;
             attempts += 1;
             match self.inner.store.commit(batch).await {
                 Err(CommitError::Conflict) if attempts < CREATE_ATTEMPTS => {}
@@ -248,9 +264,7 @@ impl Inner {
     /// What a parcel for this recipient is to be sealed to: the known key, one that is being made for
     /// another parcel at this moment, or a new one.
     async fn addressee(&self, key: RecipientKey) -> Result<Addressee, ParcelError> {
-        let mut batch = Batch::new();
         if let Some((bytes, record)) = self.recipient(key)? {
-            batch.require_value(Column::Parcel, key.record(), bytes);
             return Ok(Addressee {
                 certificate: record.keys.certificate().clone(),
                 generation: record.generation,
@@ -259,23 +273,18 @@ impl Inner {
                 } else {
                     Credential::EarlierCode
                 },
+                known: Some(bytes),
                 newcomer: None,
-                batch,
             });
         }
         let cell = self.newcomer_cell(key);
         let newcomer = cell.get_or_try_init(|| self.make_newcomer()).await?;
-        batch.require_absent(Column::Parcel, key.record()).put(
-            Column::Parcel,
-            key.record(),
-            &newcomer.record,
-        );
         Ok(Addressee {
             certificate: newcomer.certificate.clone(),
             generation: 0,
             credential: Credential::NewCode(newcomer.code.clone()),
+            known: None,
             newcomer: Some(cell.clone()),
-            batch,
         })
     }
 

@@ -198,7 +198,10 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, ParcelError> {
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParcelError> {
     match bytes.split_first() {
-        Some((&VERSION, record)) => postcard::from_bytes(record).map_err(|_| ParcelError::Damaged),
+        Some((&VERSION, record)) => match postcard::take_from_bytes(record) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(ParcelError::Damaged),
+        },
         Some((&found, _)) => Err(ParcelError::Version { found, known: VERSION }),
         None => Err(ParcelError::Damaged),
     }

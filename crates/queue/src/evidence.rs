@@ -19,6 +19,8 @@ pub struct Evidence {
     pub grade: Option<TlsGrade>,
     /// The TLS version and suite, e.g. `TLSv1.3 TLS_AES_256_GCM_SHA384`.
     pub tls: Option<String>,
+    /// The host's certificate: its SHA-256, issuer and end of validity.
+    pub certificate: Option<String>,
     /// Why the grade is not better, in the words of RFC 8460 §4.3 where it has one.
     pub reasons: Vec<String>,
     /// What the host answered.
@@ -36,6 +38,7 @@ impl Evidence {
             peer: None,
             grade: None,
             tls: None,
+            certificate: None,
             reasons: Vec::new(),
             reply: None,
             summary: summary.into(),

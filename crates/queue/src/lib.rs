@@ -11,7 +11,7 @@
 //! SMTP has no third way (RFC 1047), and twice is better than never.
 //!
 //! **Follow-ups.** What an outcome brings about (a notice, a report to the sender, a parcel's records)
-//! goes into the commit that records the outcome: see [`Record::follow_up`] and [`Record::also`].
+//! goes into the commit that records the outcome: see [`Record::follow_up`] and [`Record::batch`].
 //!
 //! **Fairness.** Work is drawn lane by lane in turn, a lane being a destination domain (or local
 //! delivery, or pickup). A domain with ten thousand waiting messages gets its cap of concurrent

@@ -29,25 +29,43 @@ impl Queue {
     /// if its last recipient has ended.
     ///
     /// While the disk is full this waits and tries again, holding the lease: what was delivered but
-    /// not recorded would be delivered twice.
+    /// not recorded would be delivered twice. Only when [`Record::batch`] was written to it gives
+    /// [`CommitError::DiskFull`] back at once; what is in there can be made again.
     ///
     /// # Errors
-    /// When the store cannot write, a precondition of a batch given with [`Record::also`] fails, a
-    /// follow-up is not fit for the queue, or the item was dropped meanwhile. Nothing is written then,
-    /// follow-ups included; unless dropped, the recipients are due again after a minute.
+    /// When the store cannot write, a precondition in [`Record::batch`] fails, a follow-up is not fit
+    /// for the queue, or the item was dropped meanwhile. Nothing is written then, follow-ups included;
+    /// unless dropped, the recipients are due again after a minute.
     pub async fn record(&self, work: Work, record: Record) -> Result<Committed, QueueError> {
         let shared = self.shared.clone();
         run_to_end(async move { shared.record(work, record).await }).await
     }
 }
 
-/// What a record changes, ready to be committed.
+/// What a record changes.
 struct Change {
-    batch: Batch,
-    standings: Vec<(u32, Standing)>,
-    removes_item: bool,
+    recipients: Vec<(u32, RecipientRecord)>,
+    /// How many recipients the item began with, if all have ended by this.
+    ends_item: Option<u32>,
     follow_ups: Vec<(QueueId, NewItem)>,
     now: SystemTime,
+}
+
+impl Change {
+    /// Puts everything into a batch.
+    fn put(&self, batch: &mut Batch, id: QueueId) -> Result<(), QueueError> {
+        match self.ends_item {
+            Some(recipients) => records::delete_item(batch, id, recipients),
+            None => {
+                for (index, record) in &self.recipients {
+                    let key = records::recipient_key(id, *index);
+                    batch.put(Column::Queue, key, records::encode(record)?);
+                }
+            }
+        }
+        let mut follow_ups = self.follow_ups.iter();
+        follow_ups.try_for_each(|(id, item)| records::put_item(batch, *id, item, self.now))
+    }
 }
 
 impl Shared {
@@ -55,72 +73,77 @@ impl Shared {
         record.follow_ups.iter().try_for_each(records::check)?;
         let lock = self.schedule().lock_of(work.id).ok_or(QueueError::NotFound(work.id))?;
         let _in_turn = lock.lock().await;
-        let change = self.change(&work, record).await?;
-        let committed = self.commit(change.batch).await?;
+        let (callers, change) = self.change(&work, record).await?;
+        let committed = self.commit(callers, &change, work.id).await?;
         for (id, item) in &change.follow_ups {
             self.schedule_new(*id, item, change.now);
         }
-        if change.removes_item {
+        if change.ends_item.is_some() {
             self.schedule().remove(work.id);
         } else {
+            let recipients = change.recipients.iter();
+            let standings: Vec<(u32, Standing)> =
+                recipients.map(|(index, record)| (*index, standing(record.state))).collect();
             let otherwise = unix_ms::of(change.now + work.lease.wait);
-            let standings = &change.standings;
-            self.schedule().give_back(work.id, work.lease.group, standings, otherwise);
+            self.schedule().give_back(work.id, work.lease.group, &standings, otherwise);
         }
         work.lease.done();
         self.wake();
         Ok(committed)
     }
 
-    /// Works out the new states and puts them, and all else, into one batch.
-    async fn change(&self, work: &Work, record: Record) -> Result<Change, QueueError> {
+    /// Works out what a record changes; hands back the caller's own batch.
+    async fn change(&self, work: &Work, record: Record) -> Result<(Batch, Change), QueueError> {
         let now = self.now();
         let mut outcomes: BTreeMap<usize, Outcome> = record.outcomes.into_iter().collect();
-        let mut changed = Vec::new();
+        let mut recipients = Vec::new();
         for recipient in &work.recipients {
             let Some(outcome) = outcomes.remove(&recipient.index) else { continue };
             let index = u32::try_from(recipient.index).map_err(|_| QueueError::Damaged)?;
             let mut state = self.recipient(work.id, index)?;
             self.apply(&mut state, outcome, work.created, now);
-            changed.push((index, state));
+            recipients.push((index, state));
         }
-        let ended = changed.iter().filter(|(_, record)| record.state.has_ended()).count();
-        let (open, recipients) = {
-            let schedule = self.schedule();
-            let open = schedule.open_recipients(work.id).ok_or(QueueError::NotFound(work.id))?;
-            (open, schedule.recipients(work.id).unwrap_or_default())
-        };
-        let removes_item = ended == open;
-        let mut batch = record.batch;
-        if removes_item {
-            records::delete_item(&mut batch, work.id, recipients);
-        } else {
-            for (index, record) in &changed {
-                let key = records::recipient_key(work.id, *index);
-                batch.put(Column::Queue, key, records::encode(record)?);
-            }
-        }
-        let standings = changed.iter().map(|(index, record)| (*index, standing(record.state)));
-        let standings = standings.collect();
-        let follow_ups = self.put_follow_ups(&mut batch, record.follow_ups, now).await?;
-        Ok(Change { batch, standings, removes_item, follow_ups, now })
+        let follow_ups = self.number(record.follow_ups).await?;
+        let ended = recipients.iter().filter(|(_, record)| record.state.has_ended()).count();
+        let schedule = self.schedule();
+        let open = schedule.open_recipients(work.id).ok_or(QueueError::NotFound(work.id))?;
+        let all = schedule.recipients(work.id).filter(|_| ended == open);
+        Ok((record.batch, Change { recipients, ends_item: all, follow_ups, now }))
     }
 
-    async fn put_follow_ups(
-        &self,
-        batch: &mut Batch,
-        items: Vec<NewItem>,
-        now: SystemTime,
-    ) -> Result<Vec<(QueueId, NewItem)>, QueueError> {
+    /// Gives follow-ups their identifiers.
+    async fn number(&self, items: Vec<NewItem>) -> Result<Vec<(QueueId, NewItem)>, QueueError> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
         let first = self.ids.lock().await.take(&self.store, items.len() as u64).await?;
-        let numbered: Vec<_> = (first.0..).map(QueueId).zip(items).collect();
-        for (id, item) in &numbered {
-            records::put_item(batch, *id, item, now)?;
+        Ok((first.0..).map(QueueId).zip(items).collect())
+    }
+
+    /// Commits, waiting for room when the disk is full and the batch can be made again.
+    async fn commit(
+        &self,
+        callers: Batch,
+        change: &Change,
+        id: QueueId,
+    ) -> Result<Committed, QueueError> {
+        let can_wait = callers.is_empty();
+        let mut batch = callers;
+        let mut waits = DISK_FULL_WAITS.iter();
+        let mut wait = Duration::ZERO;
+        loop {
+            change.put(&mut batch, id)?;
+            match self.store.commit(batch).await {
+                Err(CommitError::DiskFull) if can_wait => {
+                    tracing::warn!("the disk is full: an attempt's outcome waits to be recorded");
+                    wait = waits.next().copied().unwrap_or(wait);
+                    tokio::time::sleep(wait).await;
+                    batch = Batch::new();
+                }
+                outcome => return Ok(outcome?),
+            }
         }
-        Ok(numbered)
     }
 
     /// What an outcome makes of a recipient.
@@ -148,22 +171,6 @@ impl Shared {
                 let due = unix_ms::of(capped.max(now + LEAST_WAIT));
                 record.delay_reported |= delay_reported;
                 record.attempted(evidence, State::Waiting(due));
-            }
-        }
-    }
-
-    /// Commits, waiting for room when the disk is full.
-    async fn commit(&self, mut batch: Batch) -> Result<Committed, QueueError> {
-        let mut waits = DISK_FULL_WAITS.iter();
-        let mut wait = Duration::ZERO;
-        loop {
-            match self.store.commit(std::mem::take(&mut batch)).await {
-                Err(CommitError::DiskFull) => {
-                    tracing::warn!("the disk is full: an attempt's outcome waits to be recorded");
-                    wait = waits.next().copied().unwrap_or(wait);
-                    tokio::time::sleep(wait).await;
-                }
-                other => return Ok(other?),
             }
         }
     }

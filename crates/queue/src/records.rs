@@ -82,7 +82,10 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, QueueError> {
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueueError> {
     match bytes.split_first() {
-        Some((&VERSION, record)) => postcard::from_bytes(record).map_err(|_| QueueError::Damaged),
+        Some((&VERSION, record)) => match postcard::take_from_bytes(record) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(QueueError::Damaged),
+        },
         Some((&found, _)) => Err(QueueError::Version { found, known: VERSION }),
         None => Err(QueueError::Damaged),
     }

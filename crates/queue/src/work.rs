@@ -144,11 +144,10 @@ impl Record {
         self
     }
 
-    /// Adds writes of another kind (a parcel's records) to the same commit. If one of their
+    /// Writes of another kind (a parcel's records) that belong into the same commit. If one of their
     /// preconditions fails nothing is written and [`crate::Queue::record`] says so.
-    pub fn also(&mut self, batch: Batch) -> &mut Self {
-        self.batch = batch;
-        self
+    pub fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
     }
 }
 

@@ -13,7 +13,7 @@ use wardpost_policy::Route;
 use wardpost_queue::{
     Evidence, Kind, NewItem, Options, Outcome, Queue, QueueError, RecipientState, Record, Work,
 };
-use wardpost_store::{Batch, Column, CommitError, Store};
+use wardpost_store::{Column, CommitError, Store};
 
 const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
 const MINUTE: Duration = Duration::from_secs(60);
@@ -263,13 +263,11 @@ async fn outcome_follow_up_and_parcel_are_one_commit() {
     let mut bench = Bench::new().await;
     bench.enqueue(&["p@x.test"]).await;
     let work = bench.queue.try_next().unwrap();
-    let mut parcel = Batch::new();
-    parcel.put(Column::Parcel, b"parcel".as_slice(), b"sealed");
-    let mut note = Batch::new();
-    note.put(Column::Parcel, b"note".as_slice(), b"sealed");
     let mut record = Record::new();
+    record.batch().put(Column::Parcel, b"parcel".as_slice(), b"sealed");
+    record.batch().put(Column::Parcel, b"note".as_slice(), b"sealed");
     record.outcome(0, Outcome::ToParcel { evidence: bench.evidence("no TLS") });
-    record.follow_up(report()).also(parcel).also(note);
+    record.follow_up(report());
     bench.queue.record(work, record).await.unwrap();
     bench.crash().await;
     assert!(bench.store.get(Column::Parcel, b"parcel").unwrap().is_some());
@@ -286,12 +284,11 @@ async fn a_conflict_writes_nothing_and_tries_again() {
     bench.enqueue(&["p@x.test"]).await;
     let before = bench.records();
     let work = bench.queue.try_next().unwrap();
-    let mut conflicting = Batch::new();
-    conflicting.require_value(Column::Parcel, b"key".as_slice(), b"other");
-    conflicting.put(Column::Parcel, b"parcel".as_slice(), b"sealed");
     let mut record = Record::new();
+    record.batch().require_value(Column::Parcel, b"key".as_slice(), b"other");
+    record.batch().put(Column::Parcel, b"parcel".as_slice(), b"sealed");
     record.outcome(0, Outcome::ToParcel { evidence: bench.evidence("no TLS") });
-    record.follow_up(report()).also(conflicting);
+    record.follow_up(report());
     let outcome = bench.queue.record(work, record).await;
     assert!(matches!(outcome, Err(QueueError::Commit(CommitError::Conflict))));
     assert_eq!(bench.records(), before);
