@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use wardpost_directory::Resolution;
 use wardpost_mail::{Address, EnhancedStatus, Envelope, Reply, ReversePath};
 use wardpost_message::dsn::{self, Action, RecipientStatus};
+use wardpost_parcel::Created;
 use wardpost_policy::Route;
 use wardpost_queue::{Evidence, Kind, NewItem, Outcome, Record, Work, WorkRecipient};
 use wardpost_verdict::Floor;
@@ -29,13 +30,20 @@ struct Conclusion<'w> {
     message: &'w [u8],
     record: Record,
     told: Vec<Told<'w>>,
-    /// Whom a parcel was made for: an envelope may name somebody twice.
-    parcels: Vec<&'w Address>,
+    /// Whom a parcel was made for, an envelope may name somebody twice; and the parcels, which must
+    /// live until the record is committed.
+    parcels: Vec<(&'w Address, Created)>,
 }
 
 impl Courier {
-    /// Turns the fates of `work`'s recipients into a record for the queue.
-    pub(crate) async fn conclude(&self, work: &Work, message: &[u8], fates: Vec<Fate>) -> Record {
+    /// Turns the fates of `work`'s recipients into a record for the queue, with the parcels that are
+    /// made by committing it.
+    pub(crate) async fn conclude(
+        &self,
+        work: &Work,
+        message: &[u8],
+        fates: Vec<Fate>,
+    ) -> (Record, Vec<Created>) {
         let mut conclusion = Conclusion {
             work,
             message,
@@ -48,9 +56,9 @@ impl Courier {
             self.count(work, &fate);
             conclusion.note(to, fate);
         }
-        let Conclusion { mut record, told, .. } = conclusion;
+        let Conclusion { mut record, told, parcels, .. } = conclusion;
         self.report(&mut record, work, message, &told);
-        record
+        (record, parcels.into_iter().map(|(_, created)| created).collect())
     }
 
     /// Makes the parcel where one is due; what cannot become a parcel fails or waits.
@@ -71,7 +79,7 @@ impl Courier {
             return Fate { word: Word::Never(reply), ..fate };
         };
         let recipient = &to.recipient.address;
-        if conclusion.parcels.contains(&recipient) {
+        if conclusion.parcels.iter().any(|(made_for, _)| *made_for == recipient) {
             return fate;
         }
         let octets = conclusion.message.len().saturating_mul(conclusion.parcels.len());
@@ -82,8 +90,8 @@ impl Courier {
         }
         let message = conclusion.message;
         match self.add_parcel(&mut conclusion.record, sender, recipient, message).await {
-            Ok(()) => {
-                conclusion.parcels.push(recipient);
+            Ok(created) => {
+                conclusion.parcels.push((recipient, created));
                 fate
             }
             Err(error) => {
@@ -190,9 +198,12 @@ impl<'w> Conclusion<'w> {
             Word::Never(reply) => self.fail(to, reply, evidence),
             Word::Later(_) if self.work.expired => {
                 // RFC 3463 §3.5: delivery time expired.
-                let text = "the message could not be delivered in time";
-                let reply = Reply::new(554, EnhancedStatus::new(4, 4, 7), text);
-                self.fail(to, reply, evidence)
+                let last = evidence.reply.as_ref().map_or_else(
+                    || evidence.summary.clone(),
+                    |reply| format!("the receiving server said {reply}"),
+                );
+                let text = format!("the message could not be delivered in time; last: {last}");
+                self.fail(to, Reply::new(554, EnhancedStatus::new(4, 4, 7), text), evidence)
             }
             Word::Later(reply) => self.defer(to, reply, evidence),
         };

@@ -87,10 +87,12 @@ impl Courier {
             }
         };
         let fates = self.carry_out(&work, &message).await;
-        let record = self.conclude(&work, &message, fates).await;
+        let (record, parcels) = self.conclude(&work, &message, fates).await;
         if let Err(error) = self.parts.queue.record(work, record).await {
+            // Nothing was written, parcels included; the recipients are due again in a minute.
             tracing::warn!(queue_id = %id, %error, "an attempt could not be recorded");
         }
+        drop(parcels);
     }
 
     /// Reads a message off the disk, away from the threads that serve connections.

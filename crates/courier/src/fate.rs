@@ -4,6 +4,7 @@ use crate::approach::Target;
 use crate::conversation::TalkError;
 use std::time::SystemTime;
 use wardpost_mail::Reply;
+use wardpost_message::headers;
 use wardpost_queue::Evidence;
 use wardpost_verdict::Verdict;
 
@@ -69,6 +70,10 @@ pub(crate) fn seen(target: &Target, verdict: &Verdict) -> Evidence {
         (Some(version), Some(suite)) => Some(format!("{version} {suite}")),
         _ => None,
     };
+    evidence.certificate = verdict.certificate().map(|certificate| {
+        let until = headers::date(certificate.not_after);
+        format!("sha256:{} from {}, valid until {until}", certificate.sha256, certificate.issuer)
+    });
     evidence.reasons = verdict
         .failures()
         .iter()

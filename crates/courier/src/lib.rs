@@ -61,5 +61,5 @@ mod probe;
 mod settings;
 
 pub use courier::Courier;
-pub use probe::{HostReport, PathReport};
+pub use probe::{HostReport, Outlook, PathReport};
 pub use settings::{Parts, Settings, Timeouts};

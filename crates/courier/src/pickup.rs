@@ -12,52 +12,36 @@ use wardpost_message::{headers, notice};
 use wardpost_parcel::{Created, Credential, NewParcel, ParcelError};
 use wardpost_policy::Route;
 use wardpost_queue::{Kind, NewItem, Record};
-use wardpost_signer::SignError;
 use wardpost_verdict::Floor;
 
 /// Trace and authentication fields: of no use to the recipient, and some tell of other recipients.
 const NOT_FOR_THE_RECIPIENT: &[&str] =
     &["Received", "Return-Path", "DKIM-Signature", "Authentication-Results", "Bcc"];
 
-/// Why a parcel could not be made now.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PickupError {
-    /// The parcel itself.
-    #[error("the parcel could not be made: {0}")]
-    Parcel(#[from] ParcelError),
-    /// Signing the notice.
-    #[error("the notice could not be signed: {0}")]
-    Sign(#[from] SignError),
-}
-
 impl Courier {
     /// Adds to `record` a parcel for `recipient`, its notice and, where a code was made just now, the
-    /// mail that tells the sender.
+    /// mail that tells the sender. Keep what is returned until the record has been committed.
+    ///
+    /// # Errors
+    /// When the parcel cannot be made now; the record is as it was then.
     pub(crate) async fn add_parcel(
         &self,
         record: &mut Record,
         sender: AccountId,
         recipient: &Address,
         message: &[u8],
-    ) -> Result<(), PickupError> {
+    ) -> Result<Created, ParcelError> {
         let shown = headers::strip(message, NOT_FOR_THE_RECIPIENT);
         let new = NewParcel { sender, recipient, message: &shown, expires: None };
-        let (created, batch) = self.parts.parcels.prepare(new).await?;
-        let notice = self.notice(sender, recipient, &created)?;
-        record.also(batch);
-        record.follow_up(notice);
+        let created = self.parts.parcels.prepare(new, record.batch()).await?;
+        record.follow_up(self.notice(sender, recipient, &created));
         if let Some(code_mail) = self.code_mail(sender, recipient, &created, message) {
             record.follow_up(code_mail);
         }
-        Ok(())
+        Ok(created)
     }
 
-    fn notice(
-        &self,
-        sender: AccountId,
-        recipient: &Address,
-        created: &Created,
-    ) -> Result<NewItem, SignError> {
+    fn notice(&self, sender: AccountId, recipient: &Address, created: &Created) -> NewItem {
         let settings = &self.settings;
         let base = settings.portal_url.trim_end_matches('/');
         let link = format!("{base}/p/{}", created.link_token.expose());
@@ -76,15 +60,26 @@ impl Courier {
         let mut envelope = Envelope::new(from, [recipient.clone()]);
         envelope.body = body_type(&text);
         envelope.smtputf8 = recipient.needs_smtputf8();
-        Ok(NewItem {
+        NewItem {
             sender: Some(sender),
             envelope,
-            message: self.parts.signer.sign(domain, text)?,
+            message: self.signed(text),
             // The floor is what a notice would be held to if it were mail; it is sent by whatever
             // way there is.
             routes: vec![Route::Direct { floor: Floor::default().grade() }],
             kind: Kind::Notice,
-        })
+        }
+    }
+
+    /// Signs what we write ourselves. A notice without a signature still serves its purpose.
+    fn signed(&self, text: Vec<u8>) -> Vec<u8> {
+        match self.parts.signer.sign(self.settings.postmaster.domain(), text.clone()) {
+            Ok(signed) => signed,
+            Err(error) => {
+                tracing::warn!(%error, "a notice goes out without a DKIM signature");
+                text
+            }
+        }
     }
 
     /// The mail that tells the sender a new code. It never leaves this server.

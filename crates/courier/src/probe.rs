@@ -21,8 +21,36 @@ pub struct PathReport {
     pub hosts: Vec<HostReport>,
     /// Whether at least one host reaches the floor.
     pub direct: bool,
-    /// What would happen to a message, in one sentence.
+    /// What would happen to a message.
+    pub outlook: Outlook,
+    /// The same in one sentence.
     pub summary: String,
+}
+
+/// What would happen to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outlook {
+    /// It goes straight to the recipient's server: a host reaches the floor.
+    Direct,
+    /// It becomes a parcel: hosts were reached, none reaches the floor.
+    Pickup,
+    /// It waits and is tried again.
+    Retry,
+    /// It is returned to its sender.
+    Returned,
+}
+
+impl Outlook {
+    /// A word for lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Pickup => "pickup",
+            Self::Retry => "retry",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 /// What was seen of one mail exchanger.
@@ -63,26 +91,25 @@ impl Courier {
     /// verdicts for every mail exchanger, but no MAIL.
     pub async fn probe(&self, domain: &Domain, floor: TlsGrade) -> PathReport {
         let floor = Floor::new(floor);
-        let mut report = PathReport {
+        let mut hosts = Vec::new();
+        let (outlook, summary) = match self.next_hops(domain).await {
+            Ok(hops) => {
+                for hop in hops {
+                    hosts.push(self.probe_host(hop.preference, &hop.host).await);
+                }
+                outlook(&hosts, floor)
+            }
+            Err(reply) => nowhere(&reply),
+        };
+        let direct = outlook == Outlook::Direct;
+        PathReport {
             domain: domain.to_string(),
             floor: floor.grade(),
-            hosts: Vec::new(),
-            direct: false,
-            summary: String::new(),
-        };
-        let hops = match self.next_hops(domain).await {
-            Ok(hops) => hops,
-            Err(reply) => {
-                report.summary = nowhere(&reply);
-                return report;
-            }
-        };
-        for hop in hops {
-            report.hosts.push(self.probe_host(hop.preference, &hop.host).await);
+            hosts,
+            direct,
+            outlook,
+            summary,
         }
-        report.direct = report.hosts.iter().any(|h| h.grade >= Some(floor.grade()));
-        report.summary = summary(&report);
-        report
     }
 
     async fn probe_host(&self, preference: u16, host: &Domain) -> HostReport {
@@ -125,24 +152,31 @@ impl Courier {
     }
 }
 
-fn nowhere(reply: &Reply) -> String {
+fn nowhere(reply: &Reply) -> (Outlook, String) {
     let text = reply.lines.join(" ");
     if reply.is_permanent() {
-        format!("mail is returned to its sender: {text}")
+        (Outlook::Returned, format!("mail is returned to its sender: {text}"))
     } else {
-        format!("mail waits and is tried again: {text}")
+        (Outlook::Retry, format!("mail waits and is tried again: {text}"))
     }
 }
 
-fn summary(report: &PathReport) -> String {
-    let best = report.hosts.iter().filter_map(|host| host.grade).max();
-    match best {
-        _ if report.direct => "mail goes straight to the recipient's server, encrypted".into(),
-        Some(grade) => format!(
-            "mail waits on the pickup page: the best path is {grade} ({}) and {} is demanded",
-            grade.explain(),
-            report.floor
-        ),
-        None => "mail waits and is tried again: no mail server could be reached".into(),
+fn outlook(hosts: &[HostReport], floor: Floor) -> (Outlook, String) {
+    match hosts.iter().filter_map(|host| host.grade).max() {
+        Some(best) if best >= floor.grade() => {
+            let text = "mail goes straight to the recipient's server, encrypted";
+            (Outlook::Direct, text.to_owned())
+        }
+        Some(best) => {
+            let text = format!(
+                "mail waits on the pickup page: the best path is {best} ({}) and {floor} is demanded",
+                best.explain()
+            );
+            (Outlook::Pickup, text)
+        }
+        None => {
+            let text = "mail waits and is tried again: no mail server could be reached";
+            (Outlook::Retry, text.to_owned())
+        }
     }
 }

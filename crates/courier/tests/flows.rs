@@ -5,11 +5,12 @@
 
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+use wardpost_courier::Outlook;
 use wardpost_dns::{DnsError, Dnssec};
 use wardpost_mail::{BodyType, DsnReturn, Notify, TlsGrade};
 use wardpost_parcel::ParcelState;
@@ -173,6 +174,7 @@ async fn greylisting_is_waited_out() {
     let recipient = world.deferred(id).await;
     let evidence = recipient.history.last().unwrap();
     assert_eq!(evidence.grade, Some(TlsGrade::T3));
+    assert!(evidence.certificate.as_ref().unwrap().contains("CN=Test CA"), "{evidence:?}");
     assert_eq!(evidence.reply.as_ref().unwrap().code, 451);
     world.queue.retry(id).unwrap();
     world.settle().await;
@@ -297,6 +299,61 @@ async fn the_next_message_uses_the_open_connection() {
         world.settle().await;
     }
     assert_eq!((server.taken().len(), server.connections()), (5, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_opened_anew() {
+    let world = World::new().await;
+    let mut script = Script::new(world.good_tls("mx.there.test"));
+    script.closes = true;
+    let server = one_server(&world, script).await;
+    for _ in 0..2 {
+        world.send(&["lee@there.test"]).await;
+        world.settle().await;
+    }
+    assert_eq!((server.taken().len(), server.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn an_open_connection_is_not_used_for_a_higher_floor() {
+    let world = World::new().await;
+    let server = one_server(&world, Script::new(world.good_tls("mx.there.test"))).await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    let route = Route::Direct { floor: TlsGrade::T4 };
+    world.send_by(&["sam@there.test"], route, |_| {}).await;
+    world.settle().await;
+    let to_sam = server.taken().into_iter().filter(|t| t.recipients[0].contains("<sam@"));
+    let messages: Vec<String> = to_sam.map(|taken| taken.message).collect();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].contains("/p/") && !messages[0].contains(CANARY), "the notice only");
+}
+
+#[tokio::test]
+async fn an_exchanger_that_is_busy_is_passed_over() {
+    let world = World::new().await;
+    world.mx("there.test", &[(10, "busy.there.test"), (20, "good.there.test")]);
+    let mut script = Script::new(Tls::No);
+    script.greeting = "421 4.3.2 too busy";
+    let busy = world.server("busy.there.test", script).await;
+    let good = world.good_server("good.there.test").await;
+    world.send(&["lee@there.test"]).await;
+    world.settle().await;
+    assert_eq!((busy.taken().len(), good.taken().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn equal_exchangers_are_tried_in_any_order() {
+    let world = World::new().await;
+    world.mx("there.test", &[(10, "a.there.test"), (10, "b.there.test"), (5, "c.there.test")]);
+    let mut firsts = HashSet::new();
+    for _ in 0..60 {
+        let report = world.courier.probe(&domain("there.test"), TlsGrade::T3).await;
+        let order: Vec<String> = report.hosts.into_iter().map(|host| host.host).collect();
+        assert_eq!(order[0], "c.there.test");
+        firsts.insert(order[1].clone());
+    }
+    assert_eq!(firsts.len(), 2);
 }
 
 #[tokio::test]
@@ -488,14 +545,15 @@ async fn a_probe_tells_the_story_and_sends_nothing() {
     let bad = world.server("bad.there.test", Script::new(Tls::No)).await;
     let good = world.good_server("good.there.test").await;
     let report = world.courier.probe(&domain("there.test"), TlsGrade::T3).await;
-    assert!(report.direct, "{report:?}");
+    assert_eq!(report.outlook, Outlook::Direct, "{report:?}");
     let grades: Vec<_> = report.hosts.iter().map(|host| host.grade).collect();
     assert_eq!(grades, [Some(TlsGrade::T0), Some(TlsGrade::T3)]);
     assert!(report.hosts[0].reasons[0].starts_with("starttls-not-supported"));
     assert!(!bad.read_anywhere("MAIL FROM") && !good.read_anywhere("MAIL FROM"));
 
     let nothing = world.courier.probe(&domain("nowhere.test"), TlsGrade::T3).await;
-    assert!(!nothing.direct && nothing.summary.contains("does not exist"), "{nothing:?}");
+    assert_eq!(nothing.outlook, Outlook::Returned);
+    assert!(nothing.summary.contains("does not exist"), "{nothing:?}");
     let too_high = world.courier.probe(&domain("there.test"), TlsGrade::T4).await;
-    assert!(!too_high.direct && too_high.summary.contains("pickup"), "{too_high:?}");
+    assert_eq!(too_high.outlook, Outlook::Pickup, "{too_high:?}");
 }

@@ -37,6 +37,8 @@ pub struct Script {
     pub greylist: AtomicUsize,
     /// How often the connection is dropped when the whole message has been read.
     pub drop_after_data: AtomicUsize,
+    /// Whether the connection is closed after each message, without a word.
+    pub closes: bool,
     /// The greeting.
     pub greeting: &'static str,
 }
@@ -49,6 +51,7 @@ impl Script {
             recipients: HashMap::new(),
             greylist: AtomicUsize::new(0),
             drop_after_data: AtomicUsize::new(0),
+            closes: false,
             greeting: "220 scripted ESMTP",
         }
     }
@@ -294,7 +297,8 @@ impl Session {
         self.current.message = String::from_utf8_lossy(message).into_owned();
         let taken = std::mem::take(&mut self.current);
         self.seen.lock().unwrap().taken.push(taken);
-        self.say("250 2.0.0 taken").await
+        self.say("250 2.0.0 taken").await?;
+        if script.closes { Err(gone()) } else { Ok(()) }
     }
 }
 
