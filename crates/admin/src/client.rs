@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use wardpost_mail::Secret;
 
 /// How long the daemon may take: route explain talks to other mail servers.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long to wait between two tries to connect.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What the daemon says to a request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,6 +92,22 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream, lines: Lines::new(MAX_ANSWER) })
+    }
+
+    /// As [`Client::connect`], giving a daemon that is just starting a moment to get there.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], after `patience` at most.
+    pub fn connect_within(socket: &Path, patience: Duration) -> Result<Self, ClientError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::connect(socket) {
+                Err(ClientError::NotRunning(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(RETRY);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Asks. The secret of the recovery kit, which may come with any answer exactly once, is handed to

@@ -8,7 +8,7 @@ use crate::request::Request;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,15 +40,25 @@ where
     // The program runs with umask 077; this holds even if it does not.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let owner = std::fs::metadata(path).map_err(failed)?.uid();
-    let path = path.to_owned();
+    let file = SocketFile(path.to_owned());
     Ok(async move {
+        // Held here so that the file goes with the future, served or not.
+        let _file = file;
         tokio::select! {
             () = stop => {}
             () = accept(listener, owner, admin) => {}
         }
-        // Whoever starts next clears a socket that is left over, so this may fail.
-        let _ = std::fs::remove_file(path);
     })
+}
+
+/// The socket's name in the file system, removed on drop.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Whoever starts next clears a socket that is left over, so this may fail.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Removes the socket of a daemon that is gone.

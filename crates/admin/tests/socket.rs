@@ -1,5 +1,8 @@
 //! The control socket, from the asking end: real requests to a daemon's worth of state in memory.
 
+// A test that cannot go on says so by panicking.
+#![allow(clippy::unwrap_used)]
+
 use async_trait::async_trait;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -76,9 +79,7 @@ impl Daemon {
         let domain = Domain::parse("clinic.test").unwrap();
         let directory =
             Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
-        let program = Arc::new(Program {
-            hostname: Domain::parse("mail.clinic.test").unwrap(),
-        });
+        let program = Arc::new(Program { hostname: Domain::parse("mail.clinic.test").unwrap() });
         let admin = Admin::new(Parts {
             directory: directory.clone(),
             mailboxes: Mailboxes::new(store.clone()),
@@ -219,15 +220,17 @@ async fn aliases_reach_accounts() {
     let daemon = Daemon::start().await;
     daemon.done(add("dana@clinic.test", PASSWORD)).await;
     let office = || address("office@clinic.test");
-    let alias = |targets: Vec<String>| {
-        Request::Alias(AliasRequest::Add { address: office(), targets })
-    };
+    let alias =
+        |targets: Vec<String>| Request::Alias(AliasRequest::Add { address: office(), targets });
     assert_eq!(daemon.refused(alias(vec!["nobody".into()])).await, FailureKind::NotFound);
     daemon.done(alias(vec!["dana".into()])).await;
     let list = object(&daemon.done(Request::Alias(AliasRequest::List)).await);
     assert_eq!(list[0]["targets"][0], "dana@clinic.test");
     let shown = AccountRequest::Show { account: "dana".into() };
-    assert_eq!(object(&daemon.done(Request::Account(shown)).await)["aliases"][0], "office@clinic.test");
+    assert_eq!(
+        object(&daemon.done(Request::Account(shown)).await)["aliases"][0],
+        "office@clinic.test"
+    );
     daemon.done(Request::Alias(AliasRequest::Remove { address: office() })).await;
     assert_eq!(daemon.directory.resolve(&office()), Resolution::Unknown);
 }
@@ -236,11 +239,12 @@ async fn aliases_reach_accounts() {
 async fn domains_come_with_the_records_to_publish() {
     let daemon = Daemon::start().await;
     let domain = || Domain::parse("second.test").unwrap();
-    let added = object(&daemon.done(Request::Domain(DomainRequest::Add { domain: domain() })).await);
+    let added =
+        object(&daemon.done(Request::Domain(DomainRequest::Add { domain: domain() })).await);
     let records = added["records"].as_array().unwrap();
-    let dkim = records.iter().filter(|record| {
-        record["name"].as_str().unwrap().ends_with("._domainkey.second.test")
-    });
+    let dkim = records
+        .iter()
+        .filter(|record| record["name"].as_str().unwrap().ends_with("._domainkey.second.test"));
     assert_eq!(dkim.count(), 2);
     assert!(records.iter().any(|record| record["value"] == "10 mail.clinic.test."));
     daemon.done(Request::Domain(DomainRequest::Remove { domain: domain() })).await;

@@ -34,7 +34,9 @@ impl Source {
         if let Self::Terminal = self {
             let again = ask("The same again")?;
             if first.expose() != again.expose() {
-                return Err(Failure::Failed("the two passwords differ; nothing was done".to_owned()));
+                return Err(Failure::Failed(
+                    "the two passwords differ; nothing was done".to_owned(),
+                ));
             }
         }
         Ok(first)

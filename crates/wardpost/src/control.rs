@@ -8,6 +8,7 @@ use crate::cli::{
 use crate::failure::Failure;
 use crate::kit;
 use std::io::Write;
+use std::time::Duration;
 use wardpost_admin::{
     AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
     QueueRequest, Request,
@@ -15,10 +16,13 @@ use wardpost_admin::{
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
 
+/// How long a daemon that was started a moment ago may take to answer.
+const STARTING: Duration = Duration::from_secs(2);
+
 /// Asks the daemon and prints its answer.
 pub(crate) fn control(config: &Config, command: ControlCommand, json: bool) -> Result<(), Failure> {
     // Connect first: nobody should type a password to be told that the daemon is not running.
-    let mut client = Client::connect(&config.admin_socket())?;
+    let mut client = Client::connect_within(&config.admin_socket(), STARTING)?;
     let mut kit_options = KitOptions { recovery_kit: None };
     let request = request(command, &mut kit_options)?;
     let mut handed_out = Ok(());

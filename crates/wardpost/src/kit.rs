@@ -26,7 +26,10 @@ pub(crate) fn hand_out(kit: &Secret<String>, options: &KitOptions) -> Result<(),
     };
     match write() {
         Ok(()) => {
-            eprintln!("wardpost: the recovery kit is in {}: print it and lock it away", path.display());
+            eprintln!(
+                "wardpost: the recovery kit is in {}: print it and lock it away",
+                path.display()
+            );
             Ok(())
         }
         Err(error) => {

@@ -17,7 +17,9 @@ pub(crate) fn start(log: &Log) {
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => {
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }

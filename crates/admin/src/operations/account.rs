@@ -24,7 +24,6 @@ impl Admin {
             AccountRequest::Passwd { account, current, new } => {
                 let id = self.find(&account)?.id;
                 self.parts.directory.change_password_with(id, &current, &new).await?;
-                tracing::info!(account = %id, "password changed");
                 Ok(Answer::Done)
             }
             AccountRequest::Recover { account, kit, new } => {
@@ -40,7 +39,6 @@ impl Admin {
     async fn add_account(&self, new: NewAccount) -> Result<Answer, Failure> {
         self.initialise().await?;
         let id = self.parts.directory.add_account(new).await?;
-        tracing::info!(account = %id, "account added");
         let account = self.parts.directory.account(id);
         let account = account.ok_or_else(|| Failure::failed("the account vanished again"))?;
         Ok(Answer::Account(self.account_view(&account)))
@@ -51,7 +49,6 @@ impl Admin {
         self.parts.directory.remove_account(id).await?;
         // From here on nothing opens the mail any more; deleting it frees the room it takes.
         self.parts.mailboxes.remove_account(id).await?;
-        tracing::info!(account = %id, "account removed");
         Ok(Answer::Done)
     }
 
@@ -62,7 +59,6 @@ impl Admin {
                 let id = self.find(&account)?.id;
                 let unlocked = directory.unlock(id, &password).await?;
                 let secret = directory.add_app_password(id, &unlocked, &label).await?;
-                tracing::info!(account = %id, "app password added");
                 Ok(Answer::AppPassword(MadeSecret { secret }))
             }
             AppPasswordRequest::List { account } => {
@@ -73,7 +69,6 @@ impl Admin {
             AppPasswordRequest::Remove { account, slot } => {
                 let id = self.find(&account)?.id;
                 directory.remove_app_password(id, slot).await?;
-                tracing::info!(account = %id, slot, "app password revoked");
                 Ok(Answer::Done)
             }
         }
@@ -83,6 +78,10 @@ impl Admin {
         let aliases = self.parts.directory.aliases().into_iter();
         let reaching = aliases.filter(|alias| alias.targets.contains(&account.id));
         let app_passwords = self.parts.directory.app_passwords(account.id);
-        AccountView::new(account, reaching.map(|alias| alias.address).collect(), app_passwords.len())
+        AccountView::new(
+            account,
+            reaching.map(|alias| alias.address).collect(),
+            app_passwords.len(),
+        )
     }
 }

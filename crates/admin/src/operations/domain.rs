@@ -36,7 +36,12 @@ impl Admin {
             purpose: purpose.to_owned(),
         };
         let mut records = vec![
-            record(domain.to_string(), "MX", format!("10 {hostname}."), "mail comes to this server"),
+            record(
+                domain.to_string(),
+                "MX",
+                format!("10 {hostname}."),
+                "mail comes to this server",
+            ),
             record(
                 domain.to_string(),
                 "TXT",

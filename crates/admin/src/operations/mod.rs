@@ -95,7 +95,6 @@ impl Admin {
     /// Makes the recovery certificate unless it is there.
     async fn initialise(&self) -> Result<(), Failure> {
         if let Some(kit) = self.parts.directory.initialise().await? {
-            tracing::info!("the practice's recovery certificate was made");
             *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit.secret);
         }
         Ok(())

@@ -75,10 +75,7 @@ impl From<AppPassword> for AppPasswordView {
     }
 }
 
-pub(super) fn app_passwords(
-    list: &[AppPasswordView],
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+pub(super) fn app_passwords(list: &[AppPasswordView], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let rows: Vec<_> = list
         .iter()
         .map(|one| [one.slot.to_string(), one.created.clone(), one.label.clone()])

@@ -126,7 +126,7 @@ pub(crate) fn size_text(octets: u64) -> String {
     match octets {
         0..1024 => format!("{octets} B"),
         1024..1_048_576 => format!("{} KiB", octets.div_ceil(1024)),
-        _ => format!("{}.{} MiB", octets >> 20, (octets & 0xf_ffff) * 10 >> 20),
+        _ => format!("{}.{} MiB", octets >> 20, ((octets & 0xf_ffff) * 10) >> 20),
     }
 }
 

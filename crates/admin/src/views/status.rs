@@ -61,7 +61,8 @@ impl fmt::Display for StatusView {
             let addresses: Vec<_> = listener.addresses.iter().map(SocketAddr::to_string).collect();
             writeln!(f, "  {:<12} {}", listener.service, addresses.join(", "))?;
         }
-        let own = if self.certificate.self_signed { ", self-signed: not trusted by others" } else { "" };
+        let own =
+            if self.certificate.self_signed { ", self-signed: not trusted by others" } else { "" };
         writeln!(f, "  certificate  until {}{own}", self.certificate.expires)?;
         let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
         writeln!(f, "  domains      {}", domains.join(", "))?;

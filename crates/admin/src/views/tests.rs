@@ -7,16 +7,23 @@ use wardpost_mail::{Address, Domain, Secret};
 #[test]
 fn times_are_rfc_3339_and_never_panic() {
     assert_eq!(unix_text(0), "1970-01-01T00:00:00Z");
-    assert_eq!(time_text(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400)), "1970-01-02T00:00:00Z");
+    assert_eq!(
+        time_text(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400)),
+        "1970-01-02T00:00:00Z"
+    );
     assert!(unix_text(i64::MAX).starts_with("9999-12-3"));
     assert!(unix_text(i64::MIN).starts_with("-00999"), "{}", unix_text(i64::MIN));
 }
 
 #[test]
 fn sizes_for_people() {
-    for (octets, text) in
-        [(0, "0 B"), (1023, "1023 B"), (1025, "2 KiB"), (1 << 20, "1.0 MiB"), (1_572_864, "1.5 MiB")]
-    {
+    for (octets, text) in [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1025, "2 KiB"),
+        (1 << 20, "1.0 MiB"),
+        (1_572_864, "1.5 MiB"),
+    ] {
         assert_eq!(size_text(octets), text);
     }
 }

@@ -3,7 +3,7 @@
 use super::roles::Roles;
 use super::state::State;
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use wardpost_admin::{
     CertificateView, HopView, Host, ListenerView, RouteExplainer, RouteView, time_text,
@@ -48,22 +48,24 @@ pub(crate) fn outbound_rules(config: &Config) -> OutboundRules {
 pub(crate) struct Program {
     hostname: Domain,
     started: SystemTime,
-    listeners: Vec<ListenerView>,
+    listeners: OnceLock<Vec<ListenerView>>,
     tls: ServerTls,
 }
 
 impl Program {
-    pub(crate) fn new(
-        config: &Config,
-        tls: &ServerTls,
-        listeners: Vec<ListenerView>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, tls: &ServerTls) -> Self {
         Self {
             hostname: config.hostname.clone(),
             started: SystemTime::now(),
-            listeners,
+            listeners: OnceLock::new(),
             tls: tls.clone(),
         }
+    }
+
+    /// Learns where we listen.
+    pub(crate) fn listening(&self, listeners: Vec<ListenerView>) {
+        // Set once, at the start; a second time would change nothing.
+        let _ = self.listeners.set(listeners);
     }
 }
 
@@ -81,7 +83,7 @@ impl Host for Program {
     }
 
     fn listeners(&self) -> Vec<ListenerView> {
-        self.listeners.clone()
+        self.listeners.get().cloned().unwrap_or_default()
     }
 
     fn certificate(&self) -> CertificateView {
@@ -140,7 +142,7 @@ impl RouteExplainer for Routes {
         if let Route::Direct { floor } = planned.route {
             let report = self.courier.probe(to.domain(), floor).await;
             view.floor = Some(floor);
-            view.outcome = outcome(report.direct, &report.hosts).to_owned();
+            view.outcome = report.outlook.name().to_owned();
             view.explanation = report.summary;
             view.hops = report.hosts.into_iter().map(hop).collect();
         }
@@ -155,14 +157,6 @@ fn explanation(route: &Route) -> String {
         Route::Pickup => "It waits on the portal; the recipient gets a notice.".to_owned(),
         Route::Held => "It waits until somebody decides.".to_owned(),
         Route::Refused { reply } => format!("It is refused: {}", reply.to_string().trim_end()),
-    }
-}
-
-fn outcome(direct: bool, hosts: &[HostReport]) -> &'static str {
-    match direct {
-        true => "direct",
-        false if hosts.iter().any(|host| host.grade.is_some()) => "pickup",
-        false => "retry",
     }
 }
 

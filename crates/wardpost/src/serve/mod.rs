@@ -1,8 +1,8 @@
 //! `wardpost serve`: the daemon, from opening its data to closing it.
 //!
-//! The order matters. Ports are bound before data is opened, so that a port in use costs nothing;
-//! everything is bound before systemd is told that we are ready. On the way down new connections end
-//! first, open sessions get time to finish, the courier finishes what it is in the middle of, and the
+//! The order matters. The control socket is there before the first port is bound, so that whoever has
+//! seen a port open can give commands; everything is bound before systemd is told that we are ready. On
+//! the way down new connections end first, open sessions get time to finish, the courier finishes what it is in the middle of, and the
 //! store closes last: by then nobody can be promised anything any more.
 
 mod adapters;
@@ -52,28 +52,24 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
 
 async fn daemon(config: &Config) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::during("listening for signals"))?;
-    let ports = Ports::bind(&config.listen)?;
     let key: SystemKey = system_key::load_or_create(config)?;
     let state = State::open(config, &key).await?;
     drop(key);
-    let result = serve_state(config, &state, ports, &mut signals).await;
+    let result = serve_state(config, &state, &mut signals).await;
     state.close().await;
     result
 }
 
-async fn serve_state(
-    config: &Config,
-    state: &State,
-    ports: Ports,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
+async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
     let tls = server_tls(config)?;
     let roles = Roles::new(config, state, &tls)?;
-    let listeners = ports.views();
-    let program = Arc::new(Program::new(config, &tls, listeners));
+    let program = Arc::new(Program::new(config, &tls));
     let control_stop = Shutdown::new();
-    let control = control(config, state, &roles, program, &control_stop)?;
+    let control = control(config, state, &roles, Arc::clone(&program), &control_stop)?;
+    let ports = Ports::bind(&config.listen)?;
+    program.listening(ports.views());
+    let control = tokio::spawn(control);
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
     let upkeep = tokio::spawn(upkeep(state.parcels.clone()));
@@ -101,19 +97,21 @@ fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
     };
     let tls = tls.map_err(Failure::from_error)?;
     if tls.is_self_signed() {
-        tracing::warn!("no certificate is configured: using a self-signed one that others do not trust");
+        tracing::warn!(
+            "no certificate is configured: using a self-signed one that others do not trust"
+        );
     }
     Ok(tls)
 }
 
-/// Starts the control socket.
+/// Makes the control socket; the future serves it.
 fn control(
     config: &Config,
     state: &State,
     roles: &Roles,
     program: Arc<Program>,
     stop: &Shutdown,
-) -> Result<JoinHandle<()>, Failure> {
+) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
     let admin = Admin::new(Parts {
         directory: state.directory.clone(),
         mailboxes: state.mailboxes.clone(),
@@ -124,8 +122,8 @@ fn control(
     });
     let stop = stop.clone();
     let stopped = async move { stop.cancelled().await };
-    let serving = wardpost_admin::serve(&config.admin_socket(), Arc::new(admin), stopped);
-    Ok(tokio::spawn(serving.map_err(Failure::from_error)?))
+    wardpost_admin::serve(&config.admin_socket(), Arc::new(admin), stopped)
+        .map_err(Failure::from_error)
 }
 
 /// Deletes parcels whose time is over.
@@ -150,7 +148,9 @@ async fn until_stopped(signals: &mut Signals, tls: &ServerTls) {
         systemd::reloading();
         match tls.reload() {
             Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!(%error, "the certificate could not be read; the old one stays"),
+            Err(error) => {
+                tracing::error!(%error, "the certificate could not be read; the old one stays")
+            }
         }
         systemd::ready();
     }
