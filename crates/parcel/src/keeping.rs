@@ -302,6 +302,7 @@ impl Inner {
         if record.expires.saturating_add(RECORD_KEPT_MS) <= now && record.end.is_some() {
             batch
                 .delete(Column::Parcel, id.record())
+                .delete(Column::Parcel, id.tries())
                 .delete(Column::Parcel, record.recipient_key.parcel(id));
             purged.records += 1;
         } else if record.end.is_none() {

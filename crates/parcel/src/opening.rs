@@ -85,11 +85,12 @@ impl Parcels {
     }
 
     /// Opens a parcel with its link and the recipient's code or passphrase. A code is taken with or
-    /// without dash and spaces.
+    /// without dash and spaces. What became of a parcel that is gone is told only to somebody with the
+    /// right code.
     ///
     /// # Errors
     /// [`ParcelError::NotFound`], [`ParcelError::WrongCode`], [`ParcelError::SlowDown`],
-    /// [`ParcelError::Locked`] and what [`Parcels::peek`] says.
+    /// [`ParcelError::Locked`] and, given the right code, what [`Parcels::peek`] says.
     pub async fn open_with_code(
         &self,
         token: &str,
@@ -107,14 +108,17 @@ impl Parcels {
             }
             located => located?,
         };
-        located.record.check_alive(inner.now())?;
         let (id, recipient) = (located.id, located.record.recipient_key);
         let charging = inner.clone();
         let tries_left = run_to_end(async move { charging.charge(id, recipient).await }).await?;
-        let keys = inner.unlock(&located.record, code, tries_left).await?;
-        let opened = inner.open(located, keys, true).await?;
+        let keys = inner.unlock(recipient, code, tries_left).await?;
         inner.peers().refund(peer);
-        Ok(opened)
+        if let Err(gone) = located.record.check_alive(inner.now()) {
+            let inner = inner.clone();
+            run_to_end(async move { inner.forget_tries(id, recipient).await }).await?;
+            return Err(gone);
+        }
+        inner.open(located, keys, true).await
     }
 
     /// Opens a further parcel, or the same one again, for somebody whose key is open from
@@ -229,15 +233,12 @@ impl Inner {
     /// Tries a code on the recipient's key.
     async fn unlock(
         &self,
-        parcel: &ParcelRecord,
+        recipient: RecipientKey,
         code: Secret<String>,
         tries_left: u32,
     ) -> Result<RecipientKeys, ParcelError> {
-        let recipient = parcel.recipient_key;
         let (_, record) = self.recipient(recipient)?.ok_or(ParcelError::Damaged)?;
-        if record.generation != parcel.generation {
-            return Err(ParcelError::Superseded);
-        }
+        let generation = record.generation;
         let unlocked = self
             .with_kdf(move || match record.keys.unlock_with_password(&code) {
                 Ok(unlocked) => Ok(Arc::new(unlocked)),
@@ -245,7 +246,16 @@ impl Inner {
                 Err(damaged) => Err(damaged.into()),
             })
             .await?;
-        Ok(RecipientKeys { recipient, generation: parcel.generation, unlocked })
+        Ok(RecipientKeys { recipient, generation, unlocked })
+    }
+
+    /// Forgets wrong codes: the last one was right.
+    async fn forget_tries(&self, id: ParcelId, recipient: RecipientKey) -> Result<(), ParcelError> {
+        let _editing = self.edit.lock().await;
+        let mut batch = Batch::new();
+        batch.delete(Column::Parcel, id.tries()).delete(Column::Parcel, recipient.tries());
+        self.store.commit(batch).await?;
+        Ok(())
     }
 
     /// Opens a parcel's message and notes that it was opened.
@@ -255,6 +265,10 @@ impl Inner {
         keys: RecipientKeys,
         new_view: bool,
     ) -> Result<OpenedParcel, ParcelError> {
+        if located.record.generation != keys.generation {
+            // A new code came in between.
+            return Err(ParcelError::Superseded);
+        }
         let id = located.id;
         let inner = self.clone();
         let unlocked = keys.unlocked.clone();

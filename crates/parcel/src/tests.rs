@@ -1,7 +1,7 @@
 //! What parcels promise, tried as the recipient, as a guesser, as a thief of the disk and as the practice.
 
 use crate::link::Token;
-use crate::record::{self, Content, RecipientKey, RecipientRecord};
+use crate::record::{self, Content, RecipientKey, RecipientRecord, Tries};
 use crate::*;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -447,8 +447,9 @@ async fn a_new_code_gives_up_what_the_old_one_opened() {
     let lost: Vec<_> = lost.iter().map(|view| (view.id, view.sender, view.state)).collect();
     assert_eq!(lost, [(first.id, DANA, ParcelState::Superseded)]);
     assert!(bench.body(first.id).is_none());
+    let with_old = bench.open(&first.link, &first.code()).await;
+    assert!(matches!(with_old, Err(ParcelError::WrongCode { .. })));
     for outcome in [
-        bench.open(&first.link, &first.code()).await.map(|_| ()),
         bench.open(&first.link, &code).await.map(|_| ()),
         bench.parcels.open_with_keys(&first.link, &keys, true).await.map(|_| ()),
         bench.parcels.set_passphrase(&keys, &secret("blue horse")).await.map(|_| ()),
@@ -473,8 +474,13 @@ async fn a_recalled_parcel_is_gone() {
     assert_eq!(view.state, ParcelState::Recalled);
     assert_eq!(bench.parcels.recall(held.id).await.unwrap(), view, "twice is once");
     assert!(bench.body(held.id).is_none());
+    let guessed = bench.open(&held.link, &secret("9")).await;
+    assert!(matches!(guessed, Err(ParcelError::WrongCode { .. })), "only the right code is told");
     let outcome = bench.open(&held.link, &held.code()).await;
     assert!(matches!(outcome, Err(ParcelError::Recalled)));
+    let key = RecipientKey::of(&bench.store, &pat());
+    let tries: Option<Tries> = record::read(&bench.store, &key.tries()).unwrap();
+    assert_eq!(tries, None, "a right code clears the count");
     assert!(matches!(bench.parcels.peek(&held.link), Err(ParcelError::Recalled)));
 }
 

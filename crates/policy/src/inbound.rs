@@ -1,8 +1,10 @@
 //! What happens to a message from elsewhere.
 //!
 //! DMARC comes first, because it is the From domain's own word on what to do: pass is taken, a
-//! failure is refused (550 5.7.26) or put into Junk as the domain asks. Where the policy cannot be
-//! looked up the message may come again later, unless something proves it already.
+//! failure is refused (550 5.7.26) or put into Junk as the domain asks. Only a definite failure counts:
+//! when the policy cannot be looked up (RFC 7489 §6.6.3 leaves the choice to the receiver) the message
+//! is judged like one without a policy, since a practice whose resolver hiccups must still get its
+//! mail. Authentication-Results says what happened.
 //!
 //! Without a DMARC verdict a message is put into Junk only when something speaks against it (SPF
 //! `-all`, a broken signature besides `~all`, no reverse name, no TLS) and nothing for it (a DKIM or SPF pass).
@@ -117,7 +119,7 @@ pub enum Disposition {
         /// Where it is put.
         mailbox: Folder,
     },
-    /// Refused, for now (4yz) or for good (5yz), with this reply to the end of data.
+    /// Refused with this reply to the end of data.
     Reject(Reply),
 }
 
@@ -132,11 +134,6 @@ pub fn inbound(facts: &InboundFacts) -> Disposition {
             Disposition::Reject(Reply::new(550, status, text))
         }
         (DmarcResult::Fail, DmarcPolicy::Quarantine) => accept(Folder::Junk),
-        (DmarcResult::TempError, _) if !is_authenticated(facts) => {
-            let status = EnhancedStatus::new(4, 7, 26);
-            let text = "The From domain's policy (DMARC) cannot be looked up now; try again later";
-            Disposition::Reject(Reply::new(451, status, text))
-        }
         (DmarcResult::Pass, _) => accept(Folder::Inbox),
         _ if is_suspicious(facts) => accept(Folder::Junk),
         _ => accept(Folder::Inbox),
@@ -248,17 +245,22 @@ mod tests {
                 Inbox,
             ),
             (
-                "policy unknown for now and nothing proven: it can wait",
-                dmarc(DmarcResult::TempError, DmarcPolicy::None),
-                Code(451),
-            ),
-            (
-                "policy unknown for now but some domain proven: not held up by bad DNS",
+                "our DNS is down: nothing can be proven, and mail still has to come in",
                 InboundFacts {
-                    spf: SpfResult::Pass,
+                    spf: SpfResult::TempError,
+                    dkim: DkimResult::TempError,
+                    iprev: IprevResult::TempError,
                     ..dmarc(DmarcResult::TempError, DmarcPolicy::None)
                 },
                 Inbox,
+            ),
+            (
+                "policy unknown for now, but SPF speaks against it",
+                InboundFacts {
+                    spf: SpfResult::Fail,
+                    ..dmarc(DmarcResult::TempError, DmarcPolicy::None)
+                },
+                Junk,
             ),
             (
                 "an unreadable DMARC record counts as none (RFC 7489 §6.6.3)",

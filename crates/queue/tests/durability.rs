@@ -1,6 +1,8 @@
 //! What the queue promises, tried against a store that outlives it: opening the queue again on the same
 //! store is what a restart after kill -9 looks like, since leases live in memory only.
 
+#![allow(clippy::unwrap_used)] // how a test fails
+
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
