@@ -40,6 +40,11 @@ impl Metrics {
         }
     }
 
+    /// How many connections are open.
+    pub fn sessions(&self) -> i64 {
+        self.sessions.get()
+    }
+
     /// Makes the counters part of a metrics page.
     ///
     /// # Errors
@@ -49,5 +54,29 @@ impl Metrics {
         registry.register(Box::new(self.commands.clone()))?;
         registry.register(Box::new(self.seconds.clone()))?;
         registry.register(Box::new(self.rejected.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_on_the_page_once() {
+        let (metrics, registry) = (Metrics::new(), Registry::new());
+        metrics.register(&registry).unwrap();
+        metrics.commands.with_label_values(&["noop", "ok"]).inc();
+        metrics.seconds.with_label_values(&["noop"]).observe(0.1);
+        let names: Vec<String> = registry.gather().iter().map(|f| f.name().to_owned()).collect();
+        assert_eq!(
+            names,
+            [
+                "wardpost_imap_command_seconds",
+                "wardpost_imap_commands_total",
+                "wardpost_imap_malformed_total",
+                "wardpost_imap_sessions",
+            ]
+        );
+        assert!(metrics.register(&registry).is_err());
     }
 }

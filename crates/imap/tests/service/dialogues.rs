@@ -11,15 +11,13 @@
 //! - `login` logs the first connection in; `login 2` the second.
 //! - Empty lines and lines that begin with `#` say nothing.
 
-mod world;
-
+use crate::world::{ADDRESS, Client, PASSWORD, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use world::{ADDRESS, Client, PASSWORD, World};
 
 fn here(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service").join(path)
 }
 
 /// A mail of `mails/`, with the line ends that mail has.
