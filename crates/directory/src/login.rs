@@ -26,6 +26,9 @@ const NOBODY: Target = 1 << 127;
 /// How many turns are kept before finished ones are cleared away.
 const MAX_TURNS: usize = 1_000;
 
+/// Whose turn it is to try.
+type Turn = AsyncMutex<()>;
+
 /// Tells a session that the credential it was opened with is gone (account removed, password changed,
 /// app password revoked). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,7 +62,7 @@ pub(crate) struct Logins {
     pub(crate) unlocked: Mutex<UnlockedAccounts>,
     /// One try at a time for an account from a network: when a client opens five connections at once,
     /// four of them find the first one's proof.
-    turns: Mutex<HashMap<(Target, Network), Weak<AsyncMutex<()>>>>,
+    turns: Mutex<HashMap<(Target, Network), Weak<Turn>>>,
     /// Password hashes take 64 MiB each.
     pub(crate) gate: Arc<Semaphore>,
     /// Keys of nobody: an unknown name costs as much as a wrong password.
@@ -268,7 +271,7 @@ impl Logins {
         Ok(Login { account: person.account.clone(), unlocked, revocation })
     }
 
-    fn turn(&self, target: Target, peer: IpAddr) -> Arc<AsyncMutex<()>> {
+    fn turn(&self, target: Target, peer: IpAddr) -> Arc<Turn> {
         let mut turns = self.turns.lock();
         if turns.len() > MAX_TURNS {
             turns.retain(|_, turn| turn.strong_count() > 0);

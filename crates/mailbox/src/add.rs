@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use wardpost_keys::AccountCertificate;
-use wardpost_mail::{AccountId, Uid, UidValidity};
+use wardpost_mail::{AccountId, Uid};
 use wardpost_store::{Batch, Column, CommitTicket, Committed, Store};
 
-use crate::account::{AccountState, OpenAccount};
+use crate::account::{AccountState, OpenAccount, detached, run};
 use crate::blob::write_count;
 use crate::error::MailboxError;
 use crate::layout::{Kind, body_key, mailbox_key, message_key};
 use crate::records::{EntryRecord, SummaryRecord, WaitingRecord, encode};
-use crate::seal::Sealing;
+use crate::seal::{FEW, SMALL, Sealing};
 use crate::state::{Effect, MailboxState, Ticket};
 use crate::types::{Flags, MessageState, ModSeq};
 
@@ -68,63 +68,61 @@ impl Addition {
     }
 }
 
-/// Puts one sealed body with its messages into the store's line. `additions` are sorted by account and
+/// What is to be added: one sealed body, and a message for each mailbox. These are sorted by account and
 /// mailbox and hold no mailbox twice, so that locks are always taken in one order.
-fn submit(
-    store: &Store,
-    sealing: &Sealing,
-    additions: &mut [Addition],
-) -> Result<(CommitTicket, Vec<Pending>, Vec<Uid>), MailboxError> {
-    let mut batch = Batch::new();
-    batch.put(Column::Message, body_key(&sealing.blob), sealing.body.as_bytes());
-    if additions.len() > 1 {
-        write_count(&mut batch, &sealing.blob, additions.len() as u32);
-    }
-    let mailboxes: Vec<_> = additions.iter().map(|a| a.mailbox.clone()).collect();
-    let mut cores: Vec<_> = mailboxes.iter().map(|m| m.core()).collect();
-    if cores.iter().any(|core| core.closed) {
-        return Err(MailboxError::NoSuchMailbox);
-    }
-    let (mut effects, mut uids) = (Vec::new(), Vec::new());
-    for (addition, core) in additions.iter_mut().zip(&mut cores) {
-        let (uid, modseq) = (core.take_uid()?, core.take_modseq());
-        effects.push(addition.write(&mut batch, uid, modseq));
-        uids.push(uid);
-        let counters = mailbox_key(addition.account.id, Kind::Counters, addition.mailbox.id);
-        batch.put(Column::Mailbox, counters, core.counters());
-    }
-    let ticket = store.submit(batch);
-    let pending = additions
-        .iter()
-        .zip(&mut cores)
-        .zip(effects)
-        .map(|((addition, core), state)| Pending {
-            account: addition.account.clone(),
-            mailbox: addition.mailbox.clone(),
-            ticket: core.push(state.modseq, Effect { upserts: vec![state], removed: Vec::new() }),
-        })
-        .collect();
-    Ok((ticket, pending, uids))
+pub(crate) struct Addings {
+    pub(crate) sealing: Sealing,
+    pub(crate) additions: Vec<Addition>,
 }
 
-/// Adds a message to mailboxes and waits for the disk. Also when the caller goes away, what was put in
-/// line becomes visible.
-async fn add(
-    store: &Store,
-    sealing: &Sealing,
-    additions: &mut [Addition],
-) -> Result<(Committed, Vec<Uid>), MailboxError> {
-    let (ticket, pending, uids) = submit(store, sealing, additions)?;
-    let waiting = tokio::spawn(async move {
-        let outcome = ticket.await;
-        for mailbox in &pending {
-            mailbox.complete(outcome.is_ok());
+type Submitted = (CommitTicket, Vec<Pending>, Vec<Uid>);
+
+impl Addings {
+    /// Puts everything into the store's line.
+    fn submit(mut self, store: &Store) -> Result<Submitted, MailboxError> {
+        let mut batch = Batch::new();
+        batch.put(Column::Message, body_key(&self.sealing.blob), self.sealing.body.as_bytes());
+        if self.additions.len() > 1 {
+            write_count(&mut batch, &self.sealing.blob, self.additions.len() as u32);
         }
-        outcome
-    });
-    match waiting.await {
-        Ok(outcome) => Ok((outcome?, uids)),
-        Err(_) => Err(MailboxError::Interrupted),
+        let mailboxes: Vec<_> = self.additions.iter().map(|a| a.mailbox.clone()).collect();
+        let mut cores: Vec<_> = mailboxes.iter().map(|m| m.core()).collect();
+        if cores.iter().any(|core| core.closed) {
+            return Err(MailboxError::NoSuchMailbox);
+        }
+        let (mut states, mut uids) = (Vec::new(), Vec::new());
+        for (addition, core) in self.additions.iter_mut().zip(&mut cores) {
+            let (uid, modseq) = (core.take_uid()?, core.take_modseq());
+            states.push(addition.write(&mut batch, uid, modseq));
+            uids.push(uid);
+            let key = mailbox_key(addition.account.id, Kind::Counters, addition.mailbox.id);
+            batch.put(Column::Mailbox, key, core.counters());
+        }
+        let ticket = store.submit(batch);
+        let pending = self.additions.into_iter().zip(&mut cores).zip(states);
+        let pending = pending.map(|((addition, core), state)| {
+            let modseq = state.modseq;
+            let effect = Effect { upserts: vec![state], removed: Vec::new() };
+            let Addition { account, mailbox, .. } = addition;
+            Pending { account, mailbox, ticket: core.push(modseq, effect) }
+        });
+        Ok((ticket, pending.collect(), uids))
+    }
+
+    /// Adds everything and waits for the disk. Also when the caller goes away, what was put in line
+    /// becomes visible.
+    pub(crate) async fn add(self, store: &Store) -> Result<(Committed, Vec<Uid>), MailboxError> {
+        let small = self.sealing.size as usize <= SMALL && self.additions.len() <= FEW;
+        let store = store.clone();
+        let adding = async move {
+            let (ticket, pending, uids) = run(small, move || self.submit(&store)).await?;
+            let outcome = ticket.await;
+            for mailbox in &pending {
+                mailbox.complete(outcome.is_ok());
+            }
+            Ok((outcome?, uids))
+        };
+        detached(adding).await
     }
 }
 
@@ -146,7 +144,7 @@ pub(crate) fn seal_delivery(
     raw: &[u8],
     recipients: Vec<Recipient>,
     received: i64,
-) -> Result<(Sealing, Vec<Addition>), MailboxError> {
+) -> Result<Addings, MailboxError> {
     let certificates: Vec<_> = recipients.iter().map(|r| &r.certificate).collect();
     let mut sealing = Sealing::new(raw, &certificates)?;
     let packets = std::mem::take(&mut sealing.packets);
@@ -169,16 +167,7 @@ pub(crate) fn seal_delivery(
             Addition { account, mailbox, entry, summary, flags }
         })
         .collect();
-    Ok((sealing, additions))
-}
-
-/// Delivers what was sealed.
-pub(crate) async fn deliver(
-    store: &Store,
-    sealing: &Sealing,
-    additions: &mut [Addition],
-) -> Result<Committed, MailboxError> {
-    add(store, sealing, additions).await.map(|(committed, _)| committed)
+    Ok(Addings { sealing, additions })
 }
 
 /// Seals a message that its owner appends.
@@ -188,30 +177,21 @@ pub(crate) fn seal_append(
     raw: &[u8],
     flags: Flags,
     date: i64,
-) -> Result<(Sealing, Addition), MailboxError> {
+) -> Result<Addings, MailboxError> {
     let mut sealing = Sealing::new(raw, &[open.keys.certificate()])?;
     let packet = sealing.packets.pop().ok_or(MailboxError::Sealed("message"))?;
     let (entry, summary) = sealing.folded(&open.keys, packet, date, &flags);
     let account = open.state.clone();
     let entry = Entry::Folded(entry);
-    Ok((sealing, Addition { account, mailbox, entry, summary, flags }))
+    let addition = Addition { account, mailbox, entry, summary, flags };
+    Ok(Addings { sealing, additions: vec![addition] })
 }
 
 /// Appends what was sealed.
-pub(crate) async fn append(
-    store: &Store,
-    sealing: &Sealing,
-    mut addition: Addition,
-) -> Result<(UidValidity, Uid), MailboxError> {
-    let validity = addition.mailbox.core().uid_validity;
-    let (_, uids) =
-        add(store, sealing, std::slice::from_mut(&mut addition)).await.map_err(|e| {
-            if matches!(e, MailboxError::NoSuchMailbox) {
-                MailboxError::NoSuchDestination
-            } else {
-                e
-            }
-        })?;
-    let uid = uids.first().copied().ok_or(MailboxError::NoSuchMessage)?;
-    Ok((validity, uid))
+pub(crate) async fn append(store: &Store, addings: Addings) -> Result<Uid, MailboxError> {
+    let (_, uids) = addings.add(store).await.map_err(|error| match error {
+        MailboxError::NoSuchMailbox => MailboxError::NoSuchDestination,
+        other => other,
+    })?;
+    uids.first().copied().ok_or(MailboxError::NoSuchMessage)
 }

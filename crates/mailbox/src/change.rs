@@ -210,7 +210,10 @@ fn submit_flags(
 }
 
 /// What COPY and MOVE answer.
-pub(crate) type Transferred = (UidValidity, Vec<(Uid, Uid)>);
+pub(crate) type Transferred = (UidValidity, Pairs);
+
+/// Old and new UIDs.
+type Pairs = Vec<(Uid, Uid)>;
 
 /// COPY.
 pub(crate) async fn copy(
@@ -266,7 +269,7 @@ async fn transfer(
     uids: Vec<Uid>,
     to: &Arc<MailboxState>,
     mode: Mode,
-) -> Result<Vec<(Uid, Uid)>, MailboxError> {
+) -> Result<Pairs, MailboxError> {
     if uids.is_empty() {
         return Ok(Vec::new());
     }
@@ -293,7 +296,7 @@ fn submit_transfer(
     uids: &[Uid],
     to: &Arc<MailboxState>,
     mode: Mode,
-) -> Submitted<Vec<(Uid, Uid)>> {
+) -> Submitted<Pairs> {
     let (mut additions, mut gone, mut shares) = (Vec::new(), Vec::new(), Shares::default());
     for uid in uids {
         let source = open.whole(from, *uid)?;
@@ -396,7 +399,7 @@ fn write_additions(
     batch: &mut Batch,
     additions: &mut [Addition],
     uids: &[Uid],
-) -> Result<(Vec<MessageState>, Vec<(Uid, Uid)>), MailboxError> {
+) -> Result<(Vec<MessageState>, Pairs), MailboxError> {
     let modseq = core.take_modseq();
     let (mut states, mut pairs) = (Vec::new(), Vec::new());
     for (addition, old) in additions.iter_mut().zip(uids) {

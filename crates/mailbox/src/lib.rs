@@ -123,11 +123,12 @@ impl Mailboxes {
             let recipients = self.recipients(to)?;
             let small = raw.len() <= seal::SMALL && recipients.len() <= seal::FEW;
             let text = raw.clone();
-            let (sealing, mut additions) =
+            let addings =
                 run(small, move || add::seal_delivery(&text, recipients, received)).await?;
-            match add::deliver(&self.0.store, &sealing, &mut additions).await {
+            match addings.add(&self.0.store).await {
+                Ok((committed, _)) => return Ok(committed),
                 Err(MailboxError::NoSuchMailbox) => {}
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
         }
         Err(MailboxError::Busy)
@@ -435,11 +436,12 @@ impl AccountMail {
         let open = self.open.clone();
         let NewMessage { raw, flags, internal_date } = message;
         let date = internal_date.unwrap_or_else(now);
-        let (sealing, addition) = run(raw.len() <= seal::SMALL, move || {
+        let validity = mailbox.core().uid_validity;
+        let addings = run(raw.len() <= seal::SMALL, move || {
             add::seal_append(&open, mailbox, &raw, flags, date)
         })
         .await?;
-        add::append(&self.open.state.store, &sealing, addition).await
+        Ok((validity, add::append(&self.open.state.store, addings).await?))
     }
 
     fn destination(&self, id: MailboxId) -> Result<Arc<MailboxState>, MailboxError> {

@@ -326,11 +326,10 @@ impl Summaries {
 
     /// Folding first costs no more than opening one by one would, and serves everybody after.
     async fn fold_first(&self) {
-        if let Ok(mailbox) = self.open.state.mailbox(self.id) {
-            if let Err(error) = fold::fold_mailbox(&self.open, &mailbox).await {
-                // Everything can be read without; it is only slower.
-                tracing::warn!(account = %self.open.state.id, %error, "folding stopped");
-            }
+        let Ok(mailbox) = self.open.state.mailbox(self.id) else { return };
+        if let Err(error) = fold::fold_mailbox(&self.open, &mailbox).await {
+            // Everything can be read without; it is only slower.
+            tracing::warn!(account = %self.open.state.id, %error, "folding stopped");
         }
     }
 

@@ -181,10 +181,8 @@ impl Core {
                 self.apply(done.effect, done.modseq);
             }
         }
-        if self.visible != before {
-            if let Some(watch) = &self.watch {
-                watch.send_replace(self.visible);
-            }
+        if let Some(watch) = self.watch.as_ref().filter(|_| self.visible != before) {
+            watch.send_replace(self.visible);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Mailboxes through their public interface.
 
+#![allow(clippy::unwrap_used)]
+
 mod changes;
 mod delivery;
 mod folders;
