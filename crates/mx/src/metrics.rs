@@ -39,7 +39,7 @@ impl Metrics {
             ),
             tls: counters(
                 "wardpost_mx_tls_total",
-                "Sessions on port 25 that reached EHLO, by TLS version",
+                "Senders (MAIL) taken on port 25, by TLS version of the session",
                 "version",
             ),
             refused: counters(

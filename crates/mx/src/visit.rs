@@ -40,19 +40,14 @@ pub(crate) async fn run(mx: &Mx, mut conversation: Conversation) -> Ended {
                 conversation.answer(reply);
             }
             Event::Refused(why) => mx.metrics.refuse(why.name()),
-            Event::Hello => {
-                let version = conversation.tls().map(|tls| tls.version.to_string());
-                let version = version.as_deref().unwrap_or("none");
-                mx.metrics.tls.with_label_values(&[version]).inc();
-            }
             // Not offered on port 25.
             Event::Auth(_) => conversation.answer(Reply::new(
                 502,
                 EnhancedStatus::new(5, 5, 1),
                 "AUTH is not offered",
             )),
-            // The conversation deals with the last two.
-            Event::Reset | Event::StartTls | Event::Close => {}
+            // Nothing to decide; the conversation deals with the last two.
+            Event::Hello | Event::Reset | Event::StartTls | Event::Close => {}
         }
     }
 }
@@ -65,6 +60,8 @@ impl Visit {
             mx.metrics.refuse("cleartext");
             return mx.settings.cleartext_refusal();
         }
+        let version = conversation.tls().map(|tls| tls.version.to_string());
+        mx.metrics.tls.with_label_values(&[version.as_deref().unwrap_or("none")]).inc();
         self.null_sender = mail.from == ReversePath::Null;
         self.recipients = 0;
         Reply::new(250, EnhancedStatus::new(2, 1, 0), "Sender taken")
