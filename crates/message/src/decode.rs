@@ -42,7 +42,8 @@ pub(crate) fn encoded<'a>(body: &'a [u8], encoding: &str) -> Option<Cow<'a, [u8]
 
 /// A part's body without its transfer encoding; as it stands when that is unknown or broken.
 pub(crate) fn body<'a>(raw: &'a [u8], part: &Part) -> Cow<'a, [u8]> {
-    part.decoded(raw).unwrap_or_else(|| Cow::Borrowed(&raw[part.body_range()]))
+    part.decoded(raw)
+        .unwrap_or_else(|| Cow::Borrowed(raw.get(part.body_range()).unwrap_or_default()))
 }
 
 /// A text part's body as text.

@@ -183,6 +183,11 @@ fn is_shown(part: &Part) -> bool {
     shown && !file
 }
 
+/// The text within HTML, for reading where HTML is not shown.
+pub fn text_of_html(html: &str) -> String {
+    mail_parser::decoders::html::html_to_text(html)
+}
+
 /// A name that is safe to save under: no path, no control or direction-changing characters, no
 /// leading dots.
 pub fn file_name(name: &str) -> String {
@@ -284,6 +289,11 @@ mod tests {
         #[test]
         fn never_panics(raw in proptest::collection::vec(any::<u8>(), 0..600)) {
             readable(&raw);
+        }
+
+        #[test]
+        fn html_becomes_text_whatever_it_is(html in "(?s)[<>/!a-z &;#\"'é–-]{0,200}") {
+            text_of_html(&html);
         }
 
         #[test]

@@ -88,8 +88,7 @@ async fn begin_visit(portal: &Portal, opened: wardpost_parcel::OpenedParcel) -> 
     ([(header::SET_COOKIE, cookie)], Redirect::to(&target)).into_response()
 }
 
-/// Says why a parcel was not opened. Only those who gave the right code hear that it expired or was
-/// taken back.
+/// Says why a parcel was not opened.
 fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
     match error {
         ParcelError::WrongCode { tries_left } => {
@@ -120,13 +119,13 @@ fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
             plain(portal, StatusCode::FORBIDDEN, "The message is locked", text, true)
         }
         ParcelError::Expired => {
-            let text = "Your code is right, but the message was kept for a limited time only, and that \
-                        time is over. Please ask us to send it again.";
+            let text = "This message was kept for a limited time only, and that time is over. Please \
+                        ask us to send it again.";
             plain(portal, StatusCode::GONE, "The message has expired", text, true)
         }
         ParcelError::Recalled => {
-            let text = "Your code is right, but we have taken this message back. If you expected \
-                        something from us, please ask.";
+            let text =
+                "We have taken this message back. If you expected something from us, please ask.";
             plain(portal, StatusCode::GONE, "The message was taken back", text, true)
         }
         ParcelError::Superseded => {
@@ -240,7 +239,7 @@ fn too_short(min: usize) -> String {
 /// Length, no rules about kinds of characters, and a list of what others would try first (NIST SP
 /// 800-63B-4 §3.1.1.2).
 fn judge(password: &str, again: &str, visit: &Visit, portal: &Portal) -> Result<(), String> {
-    let length = password.chars().count();
+    let length = password.trim().chars().count();
     if length < MIN_PASSWORD {
         return Err(too_short(MIN_PASSWORD));
     }

@@ -32,6 +32,9 @@ mod upload;
 mod visit;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;

@@ -67,7 +67,11 @@ impl Visit {
     /// Decodes an opened parcel for reading.
     pub(crate) fn new(opened: OpenedParcel) -> Self {
         let mut readable = render::readable(&opened.message);
-        let html = readable.html.take().map(|html| sanitise::clean(&html, &readable.inline));
+        let given = readable.html.take();
+        let html = given.as_ref().and_then(|html| sanitise::clean(html, &readable.inline));
+        if html.is_none() && readable.text.trim().is_empty() {
+            readable.text = given.as_deref().map(render::text_of_html).unwrap_or_default();
+        }
         // Pictures are within the HTML now.
         readable.inline.clear();
         let files: usize = readable.attachments.iter().map(|file| file.bytes.len()).sum();
