@@ -5,6 +5,7 @@
 mod changes;
 mod delivery;
 mod folders;
+mod kill;
 mod model;
 mod rest;
 mod speed;
