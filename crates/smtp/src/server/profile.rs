@@ -54,7 +54,7 @@ impl Profile {
             max_size: 50 * 1024 * 1024,
             max_line: 64 * 1024,
             max_recipients: 100,
-            max_transactions: 1000,
+            max_transactions: 100_000,
             max_errors: 20,
             max_fruitless: 200,
             max_auth_failures: 3,
