@@ -1,6 +1,7 @@
 //! The courier itself: takes work, hands it to its route, records what came of it.
 
 use crate::fate::{Fate, Word};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::settings::{Parts, Settings};
@@ -8,10 +9,10 @@ use prometheus::Registry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
-use wardpost_mail::{EnhancedStatus, QueueId, Reply};
+use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_net::Shutdown;
 use wardpost_policy::Route;
-use wardpost_queue::{Evidence, Kind, QueueError, Work};
+use wardpost_queue::{Evidence, Kind, Work};
 use wardpost_verdict::Floor;
 
 /// How often idle connections are looked over.
@@ -23,6 +24,7 @@ pub struct Courier {
     pub(crate) parts: Parts,
     pub(crate) metrics: Metrics,
     pub(crate) pool: Pool,
+    memory: Memory,
 }
 
 impl Courier {
@@ -37,7 +39,7 @@ impl Courier {
     ) -> Result<Arc<Self>, prometheus::Error> {
         let metrics = Metrics::register(registry)?;
         let pool = Pool::new(settings.timeouts.idle);
-        Ok(Arc::new(Self { settings, parts, metrics, pool }))
+        Ok(Arc::new(Self { settings, parts, metrics, pool, memory: Memory::new() }))
     }
 
     /// Works until `shutdown`, and returns when the attempts under way have ended.
@@ -78,7 +80,7 @@ impl Courier {
     /// Makes one attempt and records it.
     async fn attempt(&self, work: Work) {
         let id = work.id;
-        let message = match self.message(id).await {
+        let message = match self.memory.load(&self.parts.queue, id).await {
             Ok(message) => message,
             Err(error) => {
                 // Dropping the work gives its recipients back to the schedule.
@@ -93,15 +95,6 @@ impl Courier {
             tracing::warn!(queue_id = %id, %error, "an attempt could not be recorded");
         }
         drop(parcels);
-    }
-
-    /// Reads a message off the disk, away from the threads that serve connections.
-    async fn message(&self, id: QueueId) -> Result<Vec<u8>, QueueError> {
-        let queue = self.parts.queue.clone();
-        match tokio::task::spawn_blocking(move || queue.message(id)).await {
-            Ok(message) => message,
-            Err(_) => Err(QueueError::Damaged),
-        }
     }
 
     /// Does what the route says; one fate for each recipient.

@@ -1,13 +1,13 @@
 //! The direct route: TLS that reaches the floor, or not at all.
 
 use crate::approach::{Approached, Target};
-use crate::conversation::{NoticeMail, Sent, TalkError};
+use crate::conversation::{Sent, TalkError};
 use crate::courier::Courier;
 use crate::fate::{Fate, Word, seen, trouble};
 use crate::nexthop::{Addresses, in_a_circle};
 use crate::pool::Pooled;
 use std::time::SystemTime;
-use wardpost_mail::{EnhancedStatus, Envelope, Recipient, Reply, TlsGrade};
+use wardpost_mail::{Domain, EnhancedStatus, Envelope, Recipient, Reply, TlsGrade};
 use wardpost_queue::{Evidence, Work};
 use wardpost_smtp::Unsendable;
 use wardpost_verdict::{Floor, Verdict};
@@ -17,7 +17,7 @@ const MAX_RECIPIENTS: usize = 100;
 
 /// What was met on the way from exchanger to exchanger.
 #[derive(Default)]
-struct Journey {
+pub(crate) struct Journey {
     /// The best path that was seen and did not reach the floor.
     below: Option<Evidence>,
     /// What went wrong last at a host that could not be spoken to.
@@ -34,7 +34,11 @@ impl Journey {
         }
     }
 
-    fn met_nowhere(&mut self, reply: Reply) {
+    pub(crate) fn met_trouble(&mut self, target: &Target, error: &TalkError) {
+        self.trouble = Some(trouble(target, error));
+    }
+
+    pub(crate) fn met_nowhere(&mut self, reply: Reply) {
         // "Not now" outweighs "never": another look may find the host.
         if self.nowhere.as_ref().is_none_or(Reply::is_permanent) {
             self.nowhere = Some(reply);
@@ -42,7 +46,7 @@ impl Journey {
     }
 
     /// The decision when no host took the message. See the crate's table.
-    fn end(self) -> Fate {
+    pub(crate) fn end(self) -> Fate {
         if let Some(evidence) = self.below {
             return Fate { word: Word::Pickup, evidence };
         }
@@ -79,15 +83,8 @@ impl Courier {
             {
                 return fates;
             }
-            let targets = match self.addresses(&hop.host).await {
-                Addresses::Of(targets) => targets,
-                // We are the next in line: what is worse than us comes back to us.
-                Addresses::Ourselves => break,
-                Addresses::None(reply) => {
-                    journey.met_nowhere(reply);
-                    continue;
-                }
-            };
+            // When we are the next in line, what is worse than us comes back to us.
+            let Some(targets) = self.targets(&hop.host, &mut journey).await else { break };
             for target in targets {
                 match self.try_target(&target, floor, work, message, &mut journey).await {
                     Some(fates) => return fates,
@@ -96,6 +93,22 @@ impl Courier {
             }
         }
         all(journey.end())
+    }
+
+    /// The addresses of an exchanger, none if there are none; `None` when it is this server.
+    pub(crate) async fn targets(
+        &self,
+        host: &Domain,
+        journey: &mut Journey,
+    ) -> Option<Vec<Target>> {
+        match self.addresses(host).await {
+            Addresses::Of(targets) => Some(targets),
+            Addresses::Ourselves => None,
+            Addresses::None(reply) => {
+                journey.met_nowhere(reply);
+                Some(Vec::new())
+            }
+        }
     }
 
     /// Tries one address: `None` means that another may be tried.
@@ -108,8 +121,12 @@ impl Courier {
         journey: &mut Journey,
     ) -> Option<Vec<Fate>> {
         let (conversation, verdict) = match self.approach(target).await {
-            Ok(Approached::Tls(conversation, verdict)) => (conversation, verdict),
-            Ok(Approached::Clear(conversation, verdict)) => {
+            Ok(Approached::Tls(conversation, verdict)) if verdict.grade() >= floor.grade() => {
+                (conversation, verdict)
+            }
+            Ok(
+                Approached::Tls(conversation, verdict) | Approached::Clear(conversation, verdict),
+            ) => {
                 self.note_below(target, &verdict, journey);
                 conversation.quit().await;
                 return None;
@@ -119,7 +136,7 @@ impl Courier {
                 return None;
             }
             Err(error) => {
-                journey.trouble = Some(trouble(target, &error));
+                journey.met_trouble(target, &error);
                 return None;
             }
         };
@@ -133,7 +150,7 @@ impl Courier {
         match self.carry(Pooled::new(admitted, target.clone()), work, message).await {
             Carried::Ended(fates) => Some(fates),
             Carried::NotBegun(error) => {
-                journey.trouble = Some(trouble(target, &error));
+                journey.met_trouble(target, &error);
                 None
             }
         }
@@ -190,77 +207,10 @@ impl Courier {
             left_over.conversation.quit().await;
         }
     }
-
-    /// Sends a notice by the best way there is: the best exchanger that answers, over TLS of any
-    /// grade where it has TLS, in clear where it has none.
-    pub(crate) async fn try_notice(&self, work: &Work, message: &[u8]) -> Vec<Fate> {
-        let all = |fate: Fate| vec![fate; work.recipients.len()];
-        let hops = match self.next_hops(&work.domain).await {
-            Ok(hops) => hops,
-            Err(reply) => return all(Fate::of_ours(reply)),
-        };
-        let mut journey = Journey::default();
-        for hop in hops {
-            let targets = match self.addresses(&hop.host).await {
-                Addresses::Of(targets) => targets,
-                Addresses::Ourselves => break,
-                Addresses::None(reply) => {
-                    journey.met_nowhere(reply);
-                    continue;
-                }
-            };
-            for target in targets {
-                match self.notify_target(&target, work, message).await {
-                    Ok(fates) => return fates,
-                    Err(error) => journey.trouble = Some(trouble(&target, &error)),
-                }
-            }
-        }
-        all(journey.end())
-    }
-
-    /// Sends a notice to one address.
-    async fn notify_target(
-        &self,
-        target: &Target,
-        work: &Work,
-        message: &[u8],
-    ) -> Result<Vec<Fate>, TalkError> {
-        let (conversation, verdict) = match self.approach(target).await? {
-            Approached::Tls(conversation, verdict) | Approached::Clear(conversation, verdict) => {
-                (conversation, verdict)
-            }
-            // The server's TLS does not work at all: the notice, and only it, goes without.
-            Approached::Broken(verdict) => (self.greet(target).await?, verdict),
-        };
-        let evidence = seen(target, &verdict);
-        let to = work.recipients.iter().map(|r| r.recipient.clone()).collect();
-        let envelope = part_of(&work.envelope, to);
-        let Some(notice) = NoticeMail::of(work, &envelope, message) else {
-            return Err(TalkError::OutOfTurn);
-        };
-        let mut conversation = conversation.for_notices();
-        let dsn = conversation.capabilities().dsn;
-        let fates = match conversation.send(notice).await {
-            Sent::Answered(replies) => replies
-                .into_iter()
-                .map(|reply| Fate::of_reply(reply, evidence.clone(), dsn))
-                .collect(),
-            Sent::Unsendable(reason) => {
-                vec![unsendable(reason, evidence); work.recipients.len()]
-            }
-            Sent::Lost { error, uncertain: false } => return Err(error),
-            Sent::Lost { error, uncertain: true } => {
-                return Ok(vec![lost(&error, true, evidence); work.recipients.len()]);
-            }
-        };
-        conversation.quit().await;
-        Ok(fates)
-    }
 }
 
 /// The envelope with these recipients only.
-fn part_of(envelope: &Envelope, to: Vec<Recipient>) -> Envelope {
+pub(crate) fn part_of(envelope: &Envelope, to: Vec<Recipient>) -> Envelope {
     Envelope {
         from: envelope.from.clone(),
         to,
@@ -272,7 +222,7 @@ fn part_of(envelope: &Envelope, to: Vec<Recipient>) -> Envelope {
     }
 }
 
-fn unsendable(reason: Unsendable, mut evidence: Evidence) -> Fate {
+pub(crate) fn unsendable(reason: Unsendable, mut evidence: Evidence) -> Fate {
     evidence.summary = reason.to_string();
     let never = |code, subject, detail| {
         Word::Never(Reply::new(code, EnhancedStatus::new(5, subject, detail), reason.to_string()))
@@ -292,7 +242,7 @@ fn unsendable(reason: Unsendable, mut evidence: Evidence) -> Fate {
     Fate { word, evidence }
 }
 
-fn lost(error: &TalkError, uncertain: bool, mut evidence: Evidence) -> Fate {
+pub(crate) fn lost(error: &TalkError, uncertain: bool, mut evidence: Evidence) -> Fate {
     evidence.at = SystemTime::now();
     evidence.summary = if uncertain {
         format!("{error}, after the whole message was sent: the server may have it")

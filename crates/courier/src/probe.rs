@@ -19,8 +19,6 @@ pub struct PathReport {
     pub floor: TlsGrade,
     /// Every mail exchanger, in the order they are tried.
     pub hosts: Vec<HostReport>,
-    /// Whether at least one host reaches the floor.
-    pub direct: bool,
     /// What would happen to a message.
     pub outlook: Outlook,
     /// The same in one sentence.
@@ -101,15 +99,7 @@ impl Courier {
             }
             Err(reply) => nowhere(&reply),
         };
-        let direct = outlook == Outlook::Direct;
-        PathReport {
-            domain: domain.to_string(),
-            floor: floor.grade(),
-            hosts,
-            direct,
-            outlook,
-            summary,
-        }
+        PathReport { domain: domain.to_string(), floor: floor.grade(), hosts, outlook, summary }
     }
 
     async fn probe_host(&self, preference: u16, host: &Domain) -> HostReport {
