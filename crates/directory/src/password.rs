@@ -23,9 +23,8 @@ const RUNS: [&str; 7] = [
 ];
 
 /// Long passwords found at the top of leaked lists, without their digits and signs.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 9] = [
     "passwordpassword",
-    "correcthorsebatterystaple",
     "letmeinletmein",
     "changemechangeme",
     "administratoradministrator",

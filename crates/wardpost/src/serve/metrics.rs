@@ -270,3 +270,65 @@ fn bucket(bound: Duration, count: u64) -> Bucket {
     bucket.set_cumulative_count(count);
     bucket
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::path::Path;
+    use wardpost_config::Config;
+    use wardpost_mail::Domain;
+
+    async fn page(directory: &Path) -> MetricsPage {
+        let text = "hostname = \"mail.clinic.test\"\ndomain = \"clinic.test\"\n";
+        let config = Config::parse(text, &directory.join("wardpost.toml")).unwrap();
+        let state = State::of(&config, Store::in_memory()).await.unwrap();
+        let host = Domain::parse("mail.clinic.test").unwrap();
+        let tls = ServerTls::self_signed(directory, &host).unwrap();
+        MetricsPage::new(&Registry::new(), &state, &tls)
+    }
+
+    #[tokio::test]
+    async fn the_page_is_what_prometheus_reads_and_says_nothing_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = page(directory.path()).await.render().unwrap();
+        let mut families = HashSet::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let name = rest.split(' ').next().unwrap();
+                assert!(families.insert(name.to_owned()), "{name} twice");
+            } else if !line.starts_with('#') {
+                let (_, value) = line.rsplit_once(' ').unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        for name in [
+            "wardpost_build_info",
+            "wardpost_queue_messages",
+            "wardpost_queue_oldest_age_seconds",
+            "wardpost_parcels",
+            "wardpost_accounts_unlocked",
+            "wardpost_logins_total",
+            "wardpost_store_sync_seconds",
+            "wardpost_certificate_expiry_timestamp_seconds",
+        ] {
+            assert!(families.contains(name), "{name}");
+        }
+        assert!(!text.contains("clinic"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_histogram_of_syncs_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let page = page(directory.path()).await;
+        let text = page.render().unwrap();
+        let value = |start: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        // Opening the directory wrote the main domain's keys.
+        assert!(value("wardpost_store_batches_total") >= 1.0);
+        let count = value("wardpost_store_sync_seconds_count");
+        assert_eq!(value("wardpost_store_sync_seconds_bucket{le=\"+Inf\"}"), count);
+    }
+}

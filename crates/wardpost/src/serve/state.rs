@@ -23,6 +23,11 @@ impl State {
     /// Opens the store, making it if the data directory is new, and what lies in it.
     pub(crate) async fn open(config: &Config, key: &SystemKey) -> Result<Self, Failure> {
         let store = Store::open(&config.data_dir, key).map_err(Failure::from_error)?;
+        Self::of(config, store).await
+    }
+
+    /// What lies in a store.
+    pub(crate) async fn of(config: &Config, store: Store) -> Result<Self, Failure> {
         let directory = Directory::open(store.clone(), &config.domain).await;
         let queue = Queue::open(store.clone(), queue_options(config)).await;
         Ok(Self {
