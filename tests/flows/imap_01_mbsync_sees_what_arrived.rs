@@ -61,9 +61,9 @@ impl Client {
         let config = format!(
             "IMAPAccount wardpost\n\
              Tunnel \"openssl s_client -quiet -verify_return_error -CAfile {root} -verify_hostname {HOSTNAME} -connect {server} 2>/dev/null\"\n\
-             User {user}\nPass \"{PASSWORD}\"\nSSLType None\nAuthMechs *\n\
-             IMAPStore far\nAccount wardpost\n\
-             MaildirStore near\nPath {dir}/mail/\nInbox {dir}/mail/INBOX\nSubFolders Verbatim\n\
+             User {user}\nPass \"{PASSWORD}\"\nSSLType None\nAuthMechs *\n\n\
+             IMAPStore far\nAccount wardpost\n\n\
+             MaildirStore near\nPath {dir}/mail/\nInbox {dir}/mail/INBOX\nSubFolders Verbatim\n\n\
              Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
             root = practice.lab.ca.root.display(),
             user = practice.dana,

@@ -44,12 +44,14 @@ fn ops_02_wrong_key_is_refused_and_nothing_touched() -> Result<()> {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("key"), "{said}");
 
-    fs::remove_file(&key)?;
+    let aside = key.with_extension("aside");
+    fs::write(&key, &right)?;
+    fs::rename(&key, &aside)?;
     let (code, said) = refused(&practice.wardpost)?;
     assert_eq!(code, Some(1), "{said}");
     assert!(!key.exists(), "a new key was made beside data of another key");
 
-    fs::write(&key, &right)?;
+    fs::rename(&aside, &key)?;
     practice.wardpost.run()?;
     practice.wait_for_mail(&practice.dana, "still here")?;
     Ok(())

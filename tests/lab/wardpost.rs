@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The name on Wardpost's certificate.
 pub const HOSTNAME: &str = "mail.clinic.test";
 /// The password of every account a lab makes: long enough for any rule, the same for all.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "three blind mice on a bus";
 
 /// A Wardpost of a lab.
 #[derive(Debug)]
