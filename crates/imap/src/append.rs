@@ -37,18 +37,15 @@ impl Session<'_> {
         };
         // Where nothing was taken there is nothing to refuse, and this does nothing.
         self.connection.refuse_message();
-        if let (State::Selected(selected), Ok(_)) = (&mut state, &outcome) {
-            if let Err(failure) = selected.sync(self, true).await {
-                outcome = Err(failure);
-            }
+        if let (State::Selected(selected), Ok(_)) = (&mut state, &outcome)
+            && let Err(failure) = selected.sync(self, true).await
+        {
+            outcome = Err(failure);
         }
         self.answer(&head.tag, "append", begun, outcome).map(|()| state)
     }
 
     async fn append_for(&mut self, user: &User, head: &AppendHead, message: Announced) -> Outcome {
-        if message.binary {
-            return Err(Failure::bad("expected a literal without ~"));
-        }
         if message.size == 0 {
             return Err(Failure::no(Code::Cannot, "An empty message is no message"));
         }
@@ -56,6 +53,10 @@ impl Session<'_> {
         let room = u32::try_from(message.size.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = self.imap.room.acquire_many(room).await;
         let raw = self.connection.message(message).await?;
+        if message.binary && raw.contains(&0) {
+            // What BODY[] could never give back (RFC 3516 §4.3, RFC 9051 §4.3.1).
+            return Err(Failure::no(Code::UnknownCte, "Binary content is to be encoded"));
+        }
         let new = NewMessage {
             raw,
             flags: flags::from_wire(&head.flags),

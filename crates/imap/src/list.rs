@@ -95,7 +95,7 @@ pub(crate) async fn list(
         if !wanted.wants(entry) && !below {
             continue;
         }
-        write_entry(session, user.features.utf8, &names, name, entry, &wanted, below);
+        write_entry(session, user.features.rev2, &names, name, entry, &wanted, below);
         if let (Some(id), Some(items)) = (entry.id, status_items(request)) {
             list_status(user, session, id, name, items).await?;
         }
@@ -123,7 +123,7 @@ async fn list_status(
     // A mailbox that was deleted just now has no status to tell.
     if let Ok(status) = user.mail.status(id).await {
         let limit = session.imap.settings.append_limit;
-        write_status(session.connection.out(), name, user.features.utf8, &status, items, limit);
+        write_status(session.connection.out(), name, user.features.rev2, &status, items, limit);
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ pub(crate) async fn lsub(
         } else {
             b"* LSUB (\\Noselect) \"/\" "
         });
-        write::mailbox(out, name, user.features.utf8);
+        write::mailbox(out, name, user.features.rev2);
         out.extend_from_slice(b"\r\n");
         session.connection.relieve().await?;
     }

@@ -71,7 +71,7 @@ pub(crate) async fn status(
     write_status(
         session.connection.out(),
         &mailbox.name,
-        user.features.utf8,
+        user.features.rev2,
         &status,
         items,
         limit,

@@ -46,7 +46,7 @@ async fn open(
     let changes = user.mail.watch(mailbox.id)?;
     let snapshot = user.mail.select(mailbox.id).await?;
     let view = View::new(mailbox.id, read_only, &snapshot, changes);
-    tell(session, &view, &snapshot);
+    tell(session, &view, &snapshot, &mailbox.name, user.features.rev2);
     if let Some(resync) = options.resync {
         tell_missed(user, session, &view, &resync).await?;
     }
@@ -54,11 +54,13 @@ async fn open(
     Ok(view)
 }
 
-fn tell(session: &mut Session<'_>, view: &View, snapshot: &Snapshot) {
+fn tell(session: &mut Session<'_>, view: &View, snapshot: &Snapshot, name: &str, rev2: bool) {
     let connection = &mut session.connection;
     view.tell_keywords(connection);
     view.tell_count(connection);
-    connection.untagged("0 RECENT");
+    if !rev2 {
+        connection.untagged("0 RECENT");
+    }
     let unseen = |message: &&wardpost_mailbox::MessageState| {
         !message.flags.system.contains(SystemFlags::SEEN)
     };
@@ -69,6 +71,13 @@ fn tell(session: &mut Session<'_>, view: &View, snapshot: &Snapshot) {
     connection.untagged_ok(Code::UidNext(snapshot.uid_next), "Predicted next UID");
     let highest = Code::HighestModSeq(snapshot.highest_modseq.0);
     connection.untagged_ok(highest, "Highest change number");
+    if rev2 {
+        // The mailbox by its true name (RFC 9051 §6.3.2).
+        let out = connection.out();
+        out.extend_from_slice(b"* LIST () \"/\" ");
+        write::mailbox(out, name, true);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// What happened since the client was last here: VANISHED (EARLIER) and FETCH with UID, FLAGS and

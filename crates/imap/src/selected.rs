@@ -33,14 +33,14 @@ impl Selected {
         }
         match command {
             Command::Select(name, options) => {
-                let user = self.leave(session);
-                select::select(user, session, &name, options, false).await
+                self.leave(session);
+                select::select(self.user, session, &name, options, false).await
             }
             Command::Examine(name, options) => {
-                let user = self.leave(session);
-                select::select(user, session, &name, options, true).await
+                self.leave(session);
+                select::select(self.user, session, &name, options, true).await
             }
-            Command::Close => self.close(session).await,
+            Command::Close => self.close().await,
             Command::Unselect => (State::User(self.user), done("UNSELECT completed")),
             Command::Delete(name) => self.delete(session, &name, tag).await,
             command => {
@@ -51,21 +51,20 @@ impl Selected {
     }
 
     /// Leaves the mailbox for another; the client is told where its messages end
-    /// (RFC 7162 §3.2.11).
-    fn leave(self: Box<Self>, session: &mut Session<'_>) -> Box<User> {
-        if self.user.features.qresync {
+    /// (RFC 7162 §3.2.11, RFC 9051 §7.1).
+    fn leave(&self, session: &mut Session<'_>) {
+        if self.user.features.qresync || self.user.features.rev2 {
             session.connection.untagged_ok(Code::Closed, "The mailbox before is closed");
         }
-        self.user
     }
 
     /// CLOSE: removes deleted messages without telling (RFC 9051 §6.4.1).
-    async fn close(self: Box<Self>, _session: &mut Session<'_>) -> (State, Outcome) {
+    async fn close(self: Box<Self>) -> (State, Outcome) {
         let mut outcome = done("CLOSE completed");
-        if !self.view.read_only {
-            if let Err(error) = self.user.mail.expunge(self.view.id, None).await {
-                outcome = Err(error.into());
-            }
+        if !self.view.read_only
+            && let Err(error) = self.user.mail.expunge(self.view.id, None).await
+        {
+            outcome = Err(error.into());
         }
         (State::User(self.user), outcome)
     }

@@ -64,8 +64,8 @@ impl<'a> Session<'a> {
         };
         let utf8 = match &state {
             State::Stranger(_) => false,
-            State::User(user) => user.features.utf8,
-            State::Selected(selected) => selected.user.features.utf8,
+            State::User(user) => user.features.rev2,
+            State::Selected(selected) => selected.user.features.rev2,
         };
         match self.connection.input(deadline).await? {
             Input::Command(bytes) => match Tagged::parse(bytes.expose(), utf8) {

@@ -46,8 +46,9 @@ pub(crate) async fn store(
 /// New keywords are announced before they are seen in a message (RFC 9051 §7.3.5).
 fn tell_keywords(selected: &mut Selected, session: &mut Session<'_>, stored: &[MessageState]) {
     let keywords = &mut selected.view.keywords;
-    let new = stored.iter().fold(false, |new, message| keywords.learn(&message.flags) || new);
-    if new {
+    // Every message is to be learnt from, so nothing is cut short here.
+    let new = stored.iter().filter(|message| keywords.learn(&message.flags)).count();
+    if new > 0 {
         selected.view.tell_keywords(&mut session.connection);
     }
 }

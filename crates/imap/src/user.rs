@@ -16,8 +16,9 @@ pub(crate) struct Features {
     pub(crate) condstore: bool,
     /// Removals are told as VANISHED.
     pub(crate) qresync: bool,
-    /// Names and quoted strings are UTF-8.
-    pub(crate) utf8: bool,
+    /// IMAP4rev2: names and quoted strings are UTF-8, searches are answered by ESEARCH, and nothing
+    /// is recent (RFC 9051 appendix E).
+    pub(crate) rev2: bool,
 }
 
 /// A session somebody has logged in to.
@@ -98,10 +99,12 @@ impl User {
             let (new, name) = match capability {
                 Capability::CondStore => (!features.condstore, " CONDSTORE"),
                 Capability::QResync => (!features.qresync, " QRESYNC"),
-                Capability::Imap4Rev2 | Capability::Utf8Accept | Capability::Other => continue,
+                Capability::Imap4Rev2 => (!features.rev2, " IMAP4rev2"),
+                Capability::Utf8Accept | Capability::Other => continue,
             };
-            features.condstore = true;
+            features.rev2 |= *capability == Capability::Imap4Rev2;
             features.qresync |= *capability == Capability::QResync;
+            features.condstore |= *capability != Capability::Imap4Rev2;
             if new {
                 enabled.push_str(name);
             }

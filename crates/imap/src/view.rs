@@ -144,6 +144,11 @@ impl View {
         places.iter().filter_map(run).collect()
     }
 
+    /// The run of all messages.
+    pub(crate) fn everything(&self) -> Vec<UidRange> {
+        self.runs_at(std::slice::from_ref(&(0..self.uids.len())))
+    }
+
     /// Tells the client what has changed, removals only where `expunge` allows them.
     ///
     /// # Errors

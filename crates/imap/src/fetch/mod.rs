@@ -15,6 +15,7 @@ use crate::selected::Selected;
 use crate::session::Session;
 use crate::view::{fetch_start, mod_seq};
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use wardpost_imap_wire::{
     Code, DateTime, FetchItem, FetchRequest, MessageText, Partial, Section, SequenceSet, write,
@@ -70,9 +71,21 @@ impl Plan {
         };
         let reads = |item: &FetchItem| {
             use FetchItem::{Rfc822, Rfc822Text};
-            matches!(item, Rfc822 | Rfc822Text | FetchItem::Section { peek: false, .. })
+            matches!(
+                item,
+                Rfc822
+                    | Rfc822Text
+                    | FetchItem::Section { peek: false, .. }
+                    | FetchItem::Binary { peek: false, .. }
+            )
         };
-        let piece = |item: &FetchItem| matches!(item, FetchItem::Section { partial: Some(_), .. });
+        let piece = |item: &FetchItem| {
+            matches!(
+                item,
+                FetchItem::Section { partial: Some(_), .. }
+                    | FetchItem::Binary { partial: Some(_), .. }
+            )
+        };
         Self {
             summaries: !items.iter().all(of_state),
             reads: items.iter().any(reads),
@@ -110,8 +123,11 @@ pub(crate) async fn fetch(
         runs = changed_runs(selected, &runs, since).await?;
         asked = 0;
     }
-    let mut fetcher = Fetcher { selected, session, plan, told: 0 };
+    let mut fetcher = Fetcher { selected, session, plan, told: 0, undecodable: false };
     fetcher.run(runs).await?;
+    if fetcher.undecodable {
+        return Err(Failure::no(Code::UnknownCte, "A part has an encoding that is not known"));
+    }
     let missing = fetcher.told < asked;
     if missing && !uid {
         // RFC 2180 §4.1.2: what is left was told, and the client learns why the rest was not.
@@ -137,22 +153,24 @@ struct Fetcher<'a, 's> {
     plan: Plan,
     /// Messages told of.
     told: usize,
+    /// A part's encoding could not be undone (RFC 3516 §4.3).
+    undecodable: bool,
 }
 
 impl Fetcher<'_, '_> {
     async fn run(&mut self, runs: Vec<UidRange>) -> Result<(), Failure> {
         let uids: usize = runs.iter().map(|run| (run.last.0 - run.first.0) as usize + 1).sum();
         if !self.plan.summaries {
-            self.from_states(&runs).await
+            self.tell_states(&runs).await
         } else if uids <= FEW {
-            self.one_by_one(&runs).await
+            self.tell_few(&runs).await
         } else {
-            self.streamed(runs).await
+            self.tell_many(runs).await
         }
     }
 
     /// Items that are in memory.
-    async fn from_states(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
+    async fn tell_states(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
         for slice in self.slices(runs) {
             let states = self.states(&slice).await?;
             let bare = |state| Message { state, summary: None, seen_now: false };
@@ -184,7 +202,7 @@ impl Fetcher<'_, '_> {
         slices
     }
 
-    async fn one_by_one(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
+    async fn tell_few(&mut self, runs: &[UidRange]) -> Result<(), Failure> {
         for state in self.states(runs).await? {
             let (mail, id) = (&self.selected.user.mail, self.selected.view.id);
             let summary = match mail.summary(id, state.uid).await {
@@ -197,7 +215,7 @@ impl Fetcher<'_, '_> {
         Ok(())
     }
 
-    async fn streamed(&mut self, runs: Vec<UidRange>) -> Result<(), Failure> {
+    async fn tell_many(&mut self, runs: Vec<UidRange>) -> Result<(), Failure> {
         let mut summaries = self.selected.user.mail.summaries(self.selected.view.id, runs);
         while let Some(chunk) = summaries.next().await {
             let chunk = chunk?;
@@ -283,7 +301,11 @@ impl Fetcher<'_, '_> {
             FetchItem::Section { section, .. } => {
                 summary.is_none_or(|summary| section::from_summary(summary, section).is_none())
             }
-            FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text => true,
+            FetchItem::Rfc822
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Text
+            | FetchItem::Binary { .. }
+            | FetchItem::BinarySize(_) => true,
             _ => false,
         })
     }
@@ -308,7 +330,7 @@ impl Fetcher<'_, '_> {
         body: Option<&[u8]>,
     ) -> Result<(), Failure> {
         let out = self.session.connection.out();
-        let utf8 = self.selected.user.features.utf8;
+        let utf8 = self.selected.user.features.rev2;
         let Message { state, summary, .. } = message;
         if of_state(out, &self.plan.items[at], state) {
             return Ok(());
@@ -333,6 +355,18 @@ impl Fetcher<'_, '_> {
                 section::write_name(out, section, *partial);
                 let (section, partial) = (section.clone(), *partial);
                 self.section(&section, partial, summary, body).await?;
+            }
+            FetchItem::Binary { part, partial, .. } => {
+                let (part, partial) = (part.clone(), *partial);
+                self.binary(&part, partial, summary, body.unwrap_or_default()).await?;
+            }
+            FetchItem::BinarySize(part) => {
+                out.extend_from_slice(b"BINARY.SIZE[");
+                section::write_number(out, part);
+                out.extend_from_slice(b"] ");
+                let octets = section::decoded(body.unwrap_or_default(), summary, part);
+                write::number(out, octets.as_ref().map_or(0, |octets| octets.len() as u64));
+                self.undecodable |= octets.is_none();
             }
             item => {
                 let (name, section) = match item {
@@ -368,6 +402,33 @@ impl Fetcher<'_, '_> {
         connection.out().push(b' ');
         write::literal_start(connection.out(), range.len());
         Ok(connection.write_large(&octets[range]).await?)
+    }
+
+    /// Writes `BINARY[1] {n}` and a part without its transfer encoding (RFC 3516 §4.2).
+    async fn binary(
+        &mut self,
+        part: &[NonZeroU32],
+        partial: Option<Partial>,
+        summary: &Summary,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let connection = &mut self.session.connection;
+        let out = connection.out();
+        out.extend_from_slice(b"BINARY[");
+        section::write_number(out, part);
+        out.push(b']');
+        section::write_origin(out, partial);
+        let Some(octets) = section::decoded(body, summary, part) else {
+            out.extend_from_slice(b" NIL");
+            self.undecodable = true;
+            return Ok(());
+        };
+        let range = partial.map_or(0..octets.len(), |partial| partial.of(octets.len()));
+        let octets = &octets[range];
+        // Only a literal8 may hold NUL (RFC 9051 §4.3.1).
+        out.extend_from_slice(if octets.contains(&0) { b" ~".as_slice() } else { b" " });
+        write::literal_start(out, octets.len());
+        Ok(connection.write_large(octets).await?)
     }
 
     /// Flags that reading has changed, unless they were asked for anyway.

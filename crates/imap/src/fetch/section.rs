@@ -36,8 +36,21 @@ pub(crate) fn of_message<'a>(
     }
 }
 
+/// A part with its transfer encoding undone; the whole message for no number. Nothing when there is
+/// no such part or its encoding is not known.
+pub(crate) fn decoded<'a>(
+    raw: &'a [u8],
+    summary: &Summary,
+    number: &[NonZeroU32],
+) -> Option<Cow<'a, [u8]>> {
+    if number.is_empty() {
+        return Some(raw.into());
+    }
+    find(summary, number)?.decoded(raw)
+}
+
 /// The part of that number.
-pub(crate) fn find<'a>(summary: &'a Summary, number: &[NonZeroU32]) -> Option<&'a Part> {
+fn find<'a>(summary: &'a Summary, number: &[NonZeroU32]) -> Option<&'a Part> {
     let number: Vec<u32> = number.iter().map(|n| n.get()).collect();
     summary.part(&number)
 }

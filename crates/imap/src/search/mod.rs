@@ -45,6 +45,10 @@ pub(crate) async fn search(
     }
     let answer = Answer { selected, uid, hits: &hits, by_modseq };
     match &request.returns {
+        // IMAP4rev2 has no other form (RFC 9051 §6.4.4).
+        None if selected.user.features.rev2 => {
+            answer.extended(session.connection.out(), tag, &[]);
+        }
         None => answer.plain(session.connection.out()),
         Some(returns) => answer.extended(session.connection.out(), tag, returns),
     }
@@ -53,7 +57,7 @@ pub(crate) async fn search(
 
 async fn find(selected: &Selected, test: Arc<Test>) -> Result<Vec<Hit>, Failure> {
     let (mail, view) = (&selected.user.mail, &selected.view);
-    let everything = view.runs_at(&[0..view.uids.len()]);
+    let everything = view.everything();
     let (mut hits, mut open) = (Vec::new(), Vec::new());
     for state in mail.states(view.id, &everything).await? {
         if view.number(state.uid).is_none() {
@@ -114,7 +118,7 @@ async fn read(
     };
     let test = Arc::clone(test);
     let judged = tokio::task::spawn_blocking(move || {
-        let text = Text::of(raw);
+        let text = Text::of(raw, &summary);
         let candidate = Candidate { state: &state, summary: Some(&summary), text: Some(&text) };
         test.judge(&candidate).unwrap_or(false)
     });

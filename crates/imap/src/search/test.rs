@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wardpost_imap_wire::{Date, Flag, SearchKey, SequenceSet};
 use wardpost_mailbox::{MessageState, SystemFlags};
-use wardpost_message::{SearchField, Summary, headers, render};
+use wardpost_message::{SearchField, Summary, headers};
 
 /// A search key, ready to be asked of many messages.
 #[derive(Debug)]
@@ -60,34 +60,18 @@ pub(super) struct Candidate<'a> {
     pub(super) text: Option<&'a Text>,
 }
 
-/// A message opened for searching.
+/// A message opened for searching: all decoded and in lower case.
 pub(super) struct Text {
     raw: Arc<[u8]>,
-    /// Its text parts, decoded, in lower case.
+    header: String,
+    /// All text parts, and the headers of messages inside.
     body: String,
 }
 
 impl Text {
-    pub(super) fn of(raw: Arc<[u8]>) -> Self {
-        let readable = render::readable(&raw);
-        let mut body = readable.text.to_lowercase();
-        if let Some(html) = readable.html {
-            body.push('\n');
-            body.push_str(&html.to_lowercase());
-        }
-        Self { raw, body }
-    }
-
-    /// Whether a header field has a value that holds the text.
-    fn header_holds(&self, field: &str, text: &str) -> bool {
-        headers::get_all(&self.raw, field).iter().any(|value| value.to_lowercase().contains(text))
-    }
-
-    /// Whether the header holds the text anywhere, as it is written.
-    fn header_text_holds(&self, summary: &Summary, text: &str) -> bool {
-        let header = self.raw.get(summary.header_range()).unwrap_or_default();
-        String::from_utf8_lossy(header).to_lowercase().contains(text)
-            || LISTED.iter().any(|(_, field)| summary.search_text(*field).contains(text))
+    pub(super) fn of(raw: Arc<[u8]>, summary: &Summary) -> Self {
+        let header = headers::decoded_all(raw.get(summary.header_range()).unwrap_or_default());
+        Self { header, body: summary.body_text(&raw), raw }
     }
 }
 
@@ -164,8 +148,8 @@ impl Test {
             Self::Header(field, text) => return judge_header(message, field, text),
             Self::Body(text) => message.text?.body.contains(text.as_str()),
             Self::Text(text) => {
-                let (summary, opened) = (message.summary?, message.text?);
-                opened.body.contains(text.as_str()) || opened.header_text_holds(summary, text)
+                let opened = message.text?;
+                opened.body.contains(text.as_str()) || opened.header.contains(text.as_str())
             }
             Self::Not(test) => !test.judge(message)?,
             Self::All(tests) => return judge_all(tests, message),
@@ -201,12 +185,14 @@ fn judge_header(message: &Candidate<'_>, field: &str, text: &str) -> Option<bool
     match summary.header_fields(&[field]) {
         Some(fields) if fields.is_empty() => Some(false),
         Some(_) if text.is_empty() => Some(true),
-        Some(fields) => {
-            let values = headers::get_all(&fields, field);
-            Some(values.iter().any(|value| value.to_lowercase().contains(text)))
-        }
-        None => Some(message.text?.header_holds(field, text)),
+        Some(fields) => Some(holds_text(&fields, field, text)),
+        None => Some(holds_text(&message.text?.raw, field, text)),
     }
+}
+
+/// Whether a field is in a header and its values hold a text.
+fn holds_text(header: &[u8], field: &str, text: &str) -> bool {
+    headers::decoded(header, field).is_some_and(|values| values.contains(text))
 }
 
 /// The UIDs of message numbers. Numbers beyond the last mean nothing here.
@@ -259,7 +245,7 @@ mod tests {
     /// What a test says of the message when only its state, then its summary, then all is known.
     fn judged(test: &Test) -> [Option<bool>; 3] {
         let (state, summary) = (state(), wardpost_message::summarise(MAIL));
-        let text = Text::of(MAIL.into());
+        let text = Text::of(MAIL.into(), &summary);
         let (summary, text) = (Some(&summary), Some(&text));
         [(None, None), (summary, None), (summary, text)]
             .map(|(summary, text)| test.judge(&Candidate { state: &state, summary, text }))
