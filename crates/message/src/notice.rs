@@ -57,28 +57,28 @@ pub fn build(notice: &NoticeText<'_>) -> Vec<u8> {
     let practice = without_controls(notice.practice);
     let mut text = format!(
         "Hello,\n\n{practice} has sent you a private message.\n\n\
-         Your e-mail provider cannot receive it in encrypted form. So that nobody\n\
+         Your email provider cannot receive it in encrypted form. So that nobody\n\
          else can read it, it waits for you on our own web page:\n\n\
          {}\n\n\
          You will need your code. We tell you the code by phone or in person, never\n\
-         by e-mail. If you have chosen a password of your own, use that instead.\n\n\
+         by email. If you have chosen a password of your own, use that instead.\n\n\
          The message is kept until {}.\n\n",
         without_controls(notice.link),
         long_date(notice.expires),
     );
     match notice.phone {
         Some(phone) => text.push_str(&format!(
-            "Is this e-mail real? Do you need your code? Call us: {}\n\
+            "Is this email real? Do you need your code? Call us: {}\n\
              To be quite sure, compare this number with one you already have.\n\n",
             without_controls(phone)
         )),
         None => text.push_str(
-            "Is this e-mail real? Do you need your code? Call us on the number you\n\
+            "Is this email real? Do you need your code? Call us on the number you\n\
              already have for us.\n\n",
         ),
     }
     text.push_str(
-        "Please do not answer this e-mail: answers to it are not protected. You can\n\
+        "Please do not answer this email: answers to it are not protected. You can\n\
          answer on the page, once you have opened the message.\n",
     );
     automatic(notice.from, &practice, notice.to, notice.message_id, notice.now)
@@ -93,7 +93,7 @@ pub fn code_mail(mail: &CodeMail<'_>) -> Vec<u8> {
     let text = format!(
         "{recipient}'s provider cannot receive encrypted mail. Your message is not lost:\n\
          it waits for them on our own web page, and they have been sent a link.\n\n\
-         Please tell them this code by phone or in person, not by e-mail:\n\n\
+         Please tell them this code by phone or in person, not by email:\n\n\
          \x20   {}\n\n\
          The code opens all further messages to {recipient} too. You will not be\n\
          asked again once they have set a password of their own.\n",

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(read.from_name.as_deref(), Some("Dr. Jürgen"));
         assert_eq!(read.from_address.as_deref(), Some("dana@clinic.test"));
         assert_eq!(read.subject.as_deref(), Some("Grüße"));
-        assert_eq!(read.sent.unwrap().to_string(), "Sunday, November 22, 2026, 10:10 AM");
+        assert_eq!(read.sent.unwrap().to_string(), "Sunday, November 22, 2026, 10:10\u{a0}AM");
         assert_eq!(read.text, "café");
         assert!(read.html.unwrap().contains("cid:pic@x"));
         assert_eq!(read.inline.len(), 1);

@@ -79,7 +79,7 @@ pub(crate) fn plain(
 
 pub(crate) async fn not_found(State(portal): State<Arc<Portal>>) -> Response {
     let text = "There is nothing at this address. If you were sent a link, please check that you \
-                opened all of it: e-mail programs sometimes cut links in two.";
+                opened all of it: email programs sometimes cut links in two.";
     plain(&portal, StatusCode::NOT_FOUND, "Page not found", text, true)
 }
 
@@ -112,23 +112,28 @@ pub(crate) fn trouble(portal: &Portal) -> Response {
 
 pub(crate) fn visit_is_over(portal: &Portal) -> Response {
     let text = "For your safety, messages close by themselves when they have not been used for 15 \
-                minutes. To read the message again, open the link in our e-mail once more.";
+                minutes. To read the message again, open the link in our email once more.";
     plain(portal, StatusCode::FORBIDDEN, "The message was closed", text, false)
 }
 
 pub(crate) async fn left(State(portal): State<Arc<Portal>>) -> Response {
-    let text = "The message is closed on this device. To read it again, open the link in our e-mail \
+    let text = "The message is closed on this device. To read it again, open the link in our email \
                 once more. You may close this window now.";
     plain(&portal, StatusCode::OK, "You are signed out", text, false)
 }
 
-/// Octets in words: `25 MB`.
+/// Octets in words: `25 MB`. By powers of two, so that a limit never looks larger than it is.
 pub(crate) fn size(octets: usize) -> String {
+    const KILO: usize = 1 << 10;
+    const MEGA: usize = 1 << 20;
     match octets {
-        0..1_000 => format!("{octets} bytes"),
-        1_000..1_000_000 => format!("{} kB", octets.div_ceil(1_000)),
-        _ => format!("{}.{} MB", octets / 1_000_000, octets % 1_000_000 / 100_000)
-            .replace(".0 ", " "),
+        0..KILO => format!("{octets} bytes"),
+        KILO..MEGA => format!("{} kB", octets.div_ceil(KILO)),
+        _ => {
+            let tenths = octets % MEGA * 10 / MEGA;
+            let decimals = if tenths == 0 { String::new() } else { format!(".{tenths}") };
+            format!("{}{decimals} MB", octets / MEGA)
+        }
     }
 }
 
@@ -146,8 +151,8 @@ mod tests {
     #[test]
     fn sizes_are_in_words() {
         assert_eq!(size(12), "12 bytes");
-        assert_eq!(size(1_001), "2 kB");
-        assert_eq!(size(25_000_000), "25 MB");
-        assert_eq!(size(26_214_400), "26.2 MB");
+        assert_eq!(size(1_025), "2 kB");
+        assert_eq!(size(25 << 20), "25 MB");
+        assert_eq!(size(2_726_298), "2.6 MB");
     }
 }

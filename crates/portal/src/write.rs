@@ -134,7 +134,7 @@ async fn accept(
 ) -> Result<(), &'static str> {
     let (to, accounts) = whom(portal, upload.field("to").trim())?;
     let email = Address::parse(upload.field("email").trim())
-        .map_err(|_| "Please check your own e-mail address: it cannot be right as it stands.")?;
+        .map_err(|_| "Please check your own email address: it cannot be right as it stands.")?;
     let name = line(upload.field("name"));
     if name.is_empty() {
         return Err("Please enter your name.");

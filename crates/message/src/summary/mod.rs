@@ -41,11 +41,12 @@ pub struct Sent {
 }
 
 impl fmt::Display for Sent {
-    /// The writer's local time as people write it: `Sunday, November 22, 2026, 10:10 AM`.
+    /// The writer's local time as people write it: `Sunday, November 22, 2026, 10:10 AM`, with a
+    /// space that does not break before `AM`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let local = self.unix.saturating_add(i64::from(self.offset_minutes) * 60);
         let time = jiff::Timestamp::from_second(local).unwrap_or(jiff::Timestamp::MAX);
-        write!(f, "{}", time.strftime("%A, %B %-d, %Y, %-I:%M %p"))
+        write!(f, "{}", time.strftime("%A, %B %-d, %Y, %-I:%M\u{a0}%p"))
     }
 }
 
