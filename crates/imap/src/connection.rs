@@ -207,6 +207,18 @@ impl Connection {
         }
     }
 
+    /// Waits so long for the client to send something; tells whether it has.
+    pub(crate) async fn stirs(&mut self, within: Duration) -> Result<bool, End> {
+        if self.framer.pending() > 0 {
+            return Ok(true);
+        }
+        self.flush().await?;
+        match timeout(within, self.fill(Instant::now() + within * 2)).await {
+            Ok(filled) => filled.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// The client's next line, outside of commands.
     pub(crate) async fn line(&mut self, deadline: Instant) -> Result<Secret<Vec<u8>>, End> {
         loop {

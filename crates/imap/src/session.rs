@@ -15,6 +15,8 @@ use wardpost_imap_wire::{Code, Command, Malformed, Status, Tag, Tagged, write};
 
 /// Silence after which a session ends (RFC 9051 §5.4: at least 30 minutes).
 pub(crate) const AUTO_LOGOUT: Duration = Duration::from_secs(30 * 60);
+/// How long a message stays open for a client that fetches it in pieces.
+const KEEP_OPEN: Duration = Duration::from_secs(10);
 /// Commands in a row that cannot be read before the connection is closed.
 const MAX_BAD: u32 = 20;
 
@@ -57,7 +59,13 @@ impl<'a> Session<'a> {
     }
 
     /// Takes one command.
-    async fn step(&mut self, state: State) -> Result<State, End> {
+    async fn step(&mut self, mut state: State) -> Result<State, End> {
+        if let State::Selected(selected) = &mut state
+            && selected.opened.is_some()
+            && !self.connection.stirs(KEEP_OPEN).await?
+        {
+            selected.opened = None;
+        }
         let deadline = match &state {
             State::Stranger(stranger) => stranger.deadline(&self.connection)?,
             _ => Instant::now() + AUTO_LOGOUT,

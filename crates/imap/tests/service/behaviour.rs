@@ -204,3 +204,85 @@ async fn mbsync_keeps_a_maildir_in_step() {
     let answered = files(&inbox).into_iter().filter(|path| path.to_string_lossy().contains(":2,R"));
     assert_eq!(answered.count(), 1);
 }
+
+/// What a client believes of a mailbox from what it is told: the UID of each number, where it knows.
+#[derive(Default)]
+struct Belief(Vec<Option<u32>>);
+
+impl Belief {
+    fn hear(&mut self, line: &str) {
+        let mut words = line.strip_prefix("* ").unwrap_or_default().splitn(3, ' ');
+        let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<usize>), words.next())
+        else {
+            return;
+        };
+        match what {
+            "EXISTS" => {
+                assert!(number >= self.0.len(), "messages left without EXPUNGE: {line}");
+                self.0.resize(number, None);
+            }
+            "EXPUNGE" => {
+                self.0.remove(number - 1);
+            }
+            "FETCH" => {
+                let told = words.next().and_then(|rest| rest.split_once("UID "));
+                let uid = told.and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok());
+                let slot = &mut self.0[number - 1];
+                assert!(slot.is_none() || uid.is_none() || *slot == uid, "{line} was {slot:?}");
+                *slot = slot.or(uid);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One client that does this and that for a while, and checks what it is told.
+async fn meddle(world: &World, seed: u64) {
+    let mut client = world.client().await;
+    let (mut belief, mut random) = (Belief::default(), seed);
+    for line in client.run("s", "SELECT INBOX").await {
+        belief.hear(&line);
+    }
+    for step in 0..150 {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (choice, number) = (random >> 60, (random >> 33) as usize % belief.0.len().max(1) + 1);
+        let command = match choice {
+            0..3 => "UID FETCH 1:* (FLAGS)".to_owned(),
+            3..6 => "FETCH 1:* (UID)".to_owned(),
+            6..9 => format!("UID STORE {number} +FLAGS (\\Flagged k{seed})"),
+            9 => format!("UID STORE {number} +FLAGS.SILENT (\\Deleted)"),
+            10 => "EXPUNGE".to_owned(),
+            11 => format!("UID MOVE {number} Trash"),
+            12 => format!("UID COPY {number} INBOX"),
+            13 => "UID SEARCH FLAGGED".to_owned(),
+            _ => "NOOP".to_owned(),
+        };
+        if choice == 14 {
+            world.deliver(numbered(step)).await;
+        }
+        client.send(format!("t {command}\r\n")).await;
+        loop {
+            let line = client.line().await;
+            belief.hear(&line);
+            if line.starts_with("t ") {
+                let fine = line.starts_with("t OK") || line.contains("[EXPUNGEISSUED]");
+                assert!(fine, "{command}: {line}");
+                break;
+            }
+        }
+    }
+    client.run("n", "NOOP").await.iter().for_each(|line| belief.hear(line));
+    let before = belief.0.len();
+    client.run("f", "FETCH 1:* (UID)").await.iter().for_each(|line| belief.hear(line));
+    assert!(belief.0[..before].iter().all(Option::is_some));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn meddling_sessions_never_disagree_on_numbers() {
+    let world = World::start().await;
+    for n in 1..=40 {
+        world.deliver(numbered(n)).await;
+    }
+    tokio::join!(meddle(&world, 1), meddle(&world, 2), meddle(&world, 3), meddle(&world, 4));
+}
