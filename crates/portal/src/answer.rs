@@ -37,7 +37,7 @@ pub(crate) async fn send(
     let Some(visit) = portal.visits.find(&headers, &view) else {
         return pages::visit_is_over(&portal);
     };
-    let Ok(_place) = portal.uploads.acquire().await else { return pages::trouble(&portal) };
+    let Ok(_place) = portal.answers.acquire().await else { return pages::trouble(&portal) };
     let upload = match read_form(form, portal.settings.max_answer).await {
         Ok(upload) => upload,
         Err(UploadError::TooLarge) => return pages::too_large(&portal),

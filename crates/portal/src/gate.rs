@@ -88,7 +88,8 @@ async fn begin_visit(portal: &Portal, opened: wardpost_parcel::OpenedParcel) -> 
     ([(header::SET_COOKIE, cookie)], Redirect::to(&target)).into_response()
 }
 
-/// Says why a parcel was not opened.
+/// Says why a parcel was not opened. Only those who gave the right code hear that it expired or was
+/// taken back.
 fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
     match error {
         ParcelError::WrongCode { tries_left } => {
@@ -119,8 +120,8 @@ fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
             plain(portal, StatusCode::FORBIDDEN, "The message is locked", text, true)
         }
         ParcelError::Expired => {
-            let text = "This message was kept for a limited time only, and that time is over. Please \
-                        ask us to send it again.";
+            let text = "Your code is right, but the message was kept for a limited time only, and that \
+                        time is over. Please ask us to send it again.";
             plain(portal, StatusCode::GONE, "The message has expired", text, true)
         }
         ParcelError::Recalled => {

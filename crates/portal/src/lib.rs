@@ -56,7 +56,9 @@ const SMALL_FORM: usize = 16 * 1024;
 /// Octets that a multipart form may have around its fields.
 const MULTIPART_OVERHEAD: usize = 64 * 1024;
 /// Answers being uploaded at the same time.
-const UPLOADS_AT_ONCE: usize = 8;
+const ANSWERS_AT_ONCE: usize = 8;
+/// Messages being uploaded with the form that anybody can use, at the same time.
+const LETTERS_AT_ONCE: usize = 4;
 
 /// What the pages say about the practice, and their limits.
 #[derive(Debug, Clone)]
@@ -81,7 +83,8 @@ pub struct Portal {
     parcels: Parcels,
     tls: ServerTls,
     visits: Arc<Visits>,
-    uploads: Semaphore,
+    answers: Semaphore,
+    letters: Semaphore,
     pace: Pace,
     metrics: Metrics,
 }
@@ -106,7 +109,8 @@ impl Portal {
             parcels,
             tls,
             visits: Arc::new(Visits::new()),
-            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            answers: Semaphore::new(ANSWERS_AT_ONCE),
+            letters: Semaphore::new(LETTERS_AT_ONCE),
             pace: Pace::new(),
             metrics: Metrics::new(),
         }))

@@ -88,7 +88,12 @@ pub(crate) async fn send(
                     later.";
         return pages::plain(&portal, StatusCode::TOO_MANY_REQUESTS, "Please wait", text, true);
     }
-    let Ok(_place) = portal.uploads.acquire().await else { return pages::trouble(&portal) };
+    // Strangers do not wait for each other: a few slow ones must not hold up all the rest for long.
+    let Ok(_place) = portal.letters.try_acquire() else {
+        let text = "Several people are writing to us at this moment. Please go back and try again in a \
+                    minute.";
+        return pages::plain(&portal, StatusCode::SERVICE_UNAVAILABLE, "Please wait", text, true);
+    };
     let upload = match answer::read_form(form, portal.settings.max_answer).await {
         Ok(upload) => upload,
         Err(UploadError::TooLarge) => return pages::too_large(&portal),
