@@ -37,14 +37,21 @@ pub(crate) struct Pending {
     pub(crate) ticket: Ticket,
 }
 
-impl Pending {
-    /// Makes the change visible, or drops it.
-    pub(crate) fn complete(&self, committed: bool) {
-        self.mailbox.complete(self.ticket, committed);
-        if committed {
-            self.account.touch();
-        }
+/// Waits for the store, makes the changes visible or drops them, and returns when that has happened.
+pub(crate) async fn settle(
+    ticket: CommitTicket,
+    pending: Vec<Pending>,
+) -> Result<Committed, MailboxError> {
+    let outcome = ticket.await;
+    for change in &pending {
+        change.mailbox.complete(change.ticket, outcome.is_ok());
     }
+    let committed = outcome?;
+    for change in &pending {
+        change.mailbox.visible(change.ticket).await;
+        change.account.touch();
+    }
+    Ok(committed)
 }
 
 impl Addition {
@@ -116,11 +123,7 @@ impl Addings {
         let store = store.clone();
         let adding = async move {
             let (ticket, pending, uids) = run(small, move || self.submit(&store)).await?;
-            let outcome = ticket.await;
-            for mailbox in &pending {
-                mailbox.complete(outcome.is_ok());
-            }
-            Ok((outcome?, uids))
+            Ok((settle(ticket, pending).await?, uids))
         };
         detached(adding).await
     }

@@ -11,7 +11,7 @@ use wardpost_mail::{Uid, UidValidity};
 use wardpost_store::{Batch, Column, CommitTicket};
 
 use crate::account::{OpenAccount, run};
-use crate::add::{Addition, Entry, Pending};
+use crate::add::{Addition, Entry, Pending, settle};
 use crate::blob::{ATTEMPTS, Shares};
 use crate::error::MailboxError;
 use crate::layout::{BlobId, Kind, expunged_key, mailbox_key, message_key};
@@ -80,16 +80,6 @@ async fn hold(
     }
     open.loaded_under_modify(mailbox).await?;
     Ok(guard)
-}
-
-/// Waits for the store and makes the changes visible, or drops them.
-async fn settle(ticket: CommitTicket, pending: Vec<Pending>) -> Result<(), MailboxError> {
-    let outcome = ticket.await;
-    for mailbox in &pending {
-        mailbox.complete(outcome.is_ok());
-    }
-    outcome?;
-    Ok(())
 }
 
 /// STORE.
@@ -280,7 +270,7 @@ async fn transfer(
             run(uids.len() <= SMALL, move || submit_transfer(&open, &from, &uids, &to, mode))
                 .await?;
         match settle(ticket, pending).await {
-            Ok(()) => return Ok(pairs),
+            Ok(_) => return Ok(pairs),
             Err(MailboxError::Busy) => {}
             Err(error) => return Err(error),
         }
@@ -463,8 +453,9 @@ async fn expunge_chunk(
         let (ticket, pending, ()) =
             run(uids.len() <= SMALL, move || submit_expunge(&open, &mailbox, &uids)).await?;
         match settle(ticket, pending).await {
+            Ok(_) => return Ok(()),
             Err(MailboxError::Busy) => {}
-            outcome => return outcome,
+            Err(error) => return Err(error),
         }
     }
     Err(MailboxError::Busy)
@@ -499,7 +490,11 @@ fn submit_expunge(
 
 #[cfg(test)]
 mod tests {
+    use wardpost_mail::{AccountId, MailboxId};
+
     use super::*;
+    use crate::records::{CountersRecord, decode};
+    use crate::table::{HISTORY, Table};
 
     #[test]
     fn store_adds_removes_and_sets() {
@@ -516,6 +511,26 @@ mod tests {
             apply(FlagOp::Remove, &old, &Flags::system(SystemFlags::SEEN)).system,
             SystemFlags::NONE
         );
+    }
+
+    #[test]
+    fn what_is_forgotten_raises_the_floor_for_good() {
+        let id = (AccountId(1), MailboxId(1));
+        let mailbox = MailboxState::new(id.0, id.1, Core::fresh(1));
+        let mut table = Table::default();
+        for n in 0..HISTORY as u64 {
+            let uid = Uid(2 * n as u32 + 1);
+            table.remember(n + 2, vec![UidRange::one(uid)]);
+        }
+        mailbox.core().end_loading(Some(table));
+        let mut batch = Batch::new();
+        let gone = [(Uid(90_001), Kind::Entry), (Uid(90_003), Kind::Entry)];
+        let mut core = mailbox.core();
+        write_removal(&mut core, &mut batch, &mailbox, &gone, ModSeq(70_000));
+        // Two runs came, so the two oldest went, from the record of the counters too.
+        assert_eq!(core.floor, 3);
+        let kept: CountersRecord = decode(&core.counters(), "counters").unwrap();
+        assert_eq!(kept.floor, 3);
     }
 
     #[test]

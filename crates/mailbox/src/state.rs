@@ -7,7 +7,8 @@
 //!
 //! Adding messages needs no more than that lock, so many deliveries share one synced write. Changes to
 //! what is there (flags, expunge, move, folding) also hold [`MailboxState::modify`] until they are
-//! visible, because they build upon what they read.
+//! visible ([`MailboxState::visible`], which may be a moment after they are on the disk), because they
+//! build upon what they read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ pub(crate) struct MailboxState {
     /// Held by whoever changes messages that exist.
     pub(crate) modify: Arc<AsyncMutex<()>>,
     core: Mutex<Core>,
-    quiet: Notify,
+    /// Wakes when changes were decided.
+    decided: Notify,
 }
 
 /// What the lock guards.
@@ -97,7 +99,7 @@ impl MailboxState {
             table: Slot::Absent,
             watch: Some(watch::Sender::new(visible)),
         };
-        Self { account, id, modify: Arc::default(), core: Mutex::new(core), quiet: Notify::new() }
+        Self { account, id, modify: Arc::default(), core: Mutex::new(core), decided: Notify::new() }
     }
 
     /// The short lock. Never held across an await.
@@ -112,22 +114,31 @@ impl MailboxState {
             pending.outcome = Some(committed);
         }
         core.publish();
-        if core.pending.is_empty() {
-            self.quiet.notify_waiters();
-        }
+        drop(core);
+        self.decided.notify_waiters();
+    }
+
+    /// Waits until a change that was completed is visible. Earlier changes come first; they are on
+    /// the disk too, but those who wait for them may not have been told yet.
+    pub(crate) async fn visible(&self, ticket: Ticket) {
+        self.until(|core| core.pending.front().is_none_or(|first| first.ticket.0 > ticket.0)).await;
     }
 
     /// Refuses further messages and waits until those on their way have arrived.
     pub(crate) async fn close(&self) {
         self.core().closed = true;
+        self.until(|core| core.pending.is_empty()).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Core) -> bool) {
         loop {
-            let quiet = self.quiet.notified();
-            tokio::pin!(quiet);
-            quiet.as_mut().enable();
-            if self.core().pending.is_empty() {
+            let decided = self.decided.notified();
+            tokio::pin!(decided);
+            decided.as_mut().enable();
+            if holds(&self.core()) {
                 return;
             }
-            quiet.await;
+            decided.await;
         }
     }
 }
@@ -300,6 +311,24 @@ mod tests {
         mailbox.complete(early, true);
         mailbox.core().end_loading(Some(Table::default()));
         assert_eq!(mailbox.core().table().unwrap().uids(), [Uid(1)]);
+    }
+
+    #[tokio::test]
+    async fn a_change_waits_for_those_before_it() {
+        let mailbox = Arc::new(mailbox());
+        let (first, _) = add(&mailbox);
+        let (second, _) = add(&mailbox);
+        mailbox.complete(second, true);
+        let waiting = tokio::spawn({
+            let mailbox = mailbox.clone();
+            async move { mailbox.visible(second).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        mailbox.complete(first, false);
+        waiting.await.unwrap();
+        mailbox.visible(first).await;
+        assert_eq!(mailbox.core().table().unwrap().uids(), [Uid(2)]);
     }
 
     #[tokio::test]

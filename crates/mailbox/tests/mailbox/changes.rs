@@ -198,10 +198,11 @@ async fn shared_bodies_survive_everybody_deleting_at_once() {
     for mail in &mails {
         let archived = mail.select(ARCHIVE).await.unwrap().messages;
         assert_eq!(archived.len(), 15);
-        for state in archived {
-            mail.body(ARCHIVE, state.uid).await.unwrap();
+        // A copy that had to be tried again left gaps in the UIDs.
+        let all: Vec<Uid> = archived.iter().map(|state| state.uid).collect();
+        for uid in &all {
+            mail.body(ARCHIVE, *uid).await.unwrap();
         }
-        let all: Vec<Uid> = (1..=15).map(Uid).collect();
         mark(mail, ARCHIVE, &all, SystemFlags::DELETED).await;
         mail.expunge(ARCHIVE, None).await.unwrap();
     }

@@ -1,7 +1,5 @@
 //! Delivery to locked and open accounts, folding, and what others see of it.
 
-use std::time::Duration;
-
 use wardpost_mail::{MailboxId, Uid};
 use wardpost_mailbox::{MailboxError, ModSeq, SpecialUse, SystemFlags};
 use wardpost_store::Column;

@@ -10,7 +10,8 @@ mod model;
 mod rest;
 mod speed;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
 
 use wardpost_keys::{AccountKeys, KdfCost, Unlocked};
 use wardpost_mail::{AccountId, MailboxId, Secret, Uid};
@@ -63,6 +64,13 @@ impl Person {
         let mail = mailboxes.open(self.id, self.unlock());
         mail.prepare().await.unwrap();
         mail
+    }
+}
+
+/// Waits until nobody holds an account's keys any more, folding in the background included.
+pub(crate) async fn logged_out(keys: &Weak<Unlocked>) {
+    while keys.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

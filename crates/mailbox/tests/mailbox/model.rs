@@ -1,6 +1,7 @@
 //! Random operations by two sessions, against a simple model, with restarts in between.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use proptest::prelude::*;
 use wardpost_mailbox::{FlagOp, ModSeq, SpecialUse, SystemFlags};
@@ -78,7 +79,8 @@ struct Client {
 struct World {
     store: Store,
     mailboxes: Mailboxes,
-    mail: AccountMail,
+    mail: Option<AccountMail>,
+    keys: Weak<Unlocked>,
     model: [Place; 3],
     clients: [[Client; 3]; 2],
     serial: u32,
@@ -87,9 +89,11 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (store, mailboxes) = memory();
-        let mail = dana().open(&mailboxes).await;
         let (model, clients) = Default::default();
-        Self { store, mailboxes, mail, model, clients, serial: 0 }
+        let (mail, keys) = (None, Weak::new());
+        let mut world = Self { store, mailboxes, mail, keys, model, clients, serial: 0 };
+        world.login().await;
+        world
     }
 
     fn fresh(&mut self) -> Item {
@@ -102,7 +106,7 @@ impl World {
             Operation::Deliver { locked } => self.deliver(locked).await,
             Operation::Append { to } => {
                 let item = self.fresh();
-                let uid = append(&self.mail, PLACES[to], &item.subject).await;
+                let uid = append(&self.mail(), PLACES[to], &item.subject).await;
                 assert_eq!(uid.0, self.model[to].add(item));
             }
             Operation::Store { at, pick, op, bits, keyword } => {
@@ -110,7 +114,7 @@ impl World {
             }
             Operation::Copy { at, pick, to } => {
                 let uids = self.model[at].some(pick);
-                let (_, pairs) = self.mail.copy(PLACES[at], &uids, PLACES[to]).await.unwrap();
+                let (_, pairs) = self.mail().copy(PLACES[at], &uids, PLACES[to]).await.unwrap();
                 for (old, new) in pairs {
                     let item = self.model[at].items[&old.0].clone();
                     assert_eq!(self.model[to].add(item), new.0);
@@ -118,14 +122,14 @@ impl World {
             }
             Operation::Move { at, pick, to } => {
                 let uids = self.model[at].some(pick);
-                let moved = self.mail.move_messages(PLACES[at], &uids, PLACES[to]).await;
+                let moved = self.mail().move_messages(PLACES[at], &uids, PLACES[to]).await;
                 for (old, new) in moved.unwrap().1 {
                     let item = self.model[at].items.remove(&old.0).unwrap();
                     assert_eq!(self.model[to].add(item), new.0);
                 }
             }
             Operation::Expunge { at } => {
-                let gone = self.mail.expunge(PLACES[at], None).await.unwrap();
+                let gone = self.mail().expunge(PLACES[at], None).await.unwrap();
                 let deleted = SystemFlags::DELETED.0;
                 let items = &mut self.model[at].items;
                 let expected: Vec<Uid> = items
@@ -141,20 +145,39 @@ impl World {
         }
     }
 
+    /// The mail of whoever is logged in.
+    fn mail(&self) -> AccountMail {
+        self.mail.clone().unwrap()
+    }
+
     async fn restart(&mut self) {
+        self.stop().await;
+        self.login().await;
+    }
+
+    async fn login(&mut self) {
+        let keys = dana().unlock();
+        self.keys = Arc::downgrade(&keys);
+        let mail = self.mailboxes.open(dana().id, keys);
+        mail.prepare().await.unwrap();
+        self.mail = Some(mail);
+    }
+
+    /// Everybody logs out, and the program starts anew.
+    async fn stop(&mut self) {
+        self.mail = None;
+        logged_out(&self.keys).await;
         self.mailboxes = Mailboxes::new(self.store.clone());
-        self.mail = dana().open(&self.mailboxes).await;
     }
 
     async fn deliver(&mut self, locked: bool) {
         let item = self.fresh();
         if locked {
-            // Another process, to which nobody has logged in, would do the same.
-            self.mailboxes = Mailboxes::new(self.store.clone());
+            self.stop().await;
         }
         deliver(&self.mailboxes, &[dana().at(SpecialUse::Inbox)], &item.subject).await;
         if locked {
-            self.mail = dana().open(&self.mailboxes).await;
+            self.login().await;
         }
         self.model[0].add(item);
     }
@@ -164,7 +187,7 @@ impl World {
         let words: &[&str] = if keyword { &["$Word"] } else { &[] };
         let flags = Flags::new(SystemFlags(bits), words.iter().copied());
         let op = [FlagOp::Add, FlagOp::Remove, FlagOp::Set][usize::from(op)];
-        let stored = self.mail.store_flags(PLACES[at], &uids, op, &flags, None).await.unwrap();
+        let stored = self.mail().store_flags(PLACES[at], &uids, op, &flags, None).await.unwrap();
         assert_eq!(stored.stored.iter().map(|s| s.uid).collect::<Vec<_>>(), uids);
         for uid in uids {
             let item = self.model[at].items.get_mut(&uid.0).unwrap();
@@ -179,8 +202,9 @@ impl World {
     /// A client catches up by changes alone, and must then know what there is.
     async fn sync(&mut self, session: usize) {
         for (at, place) in PLACES.into_iter().enumerate() {
+            let since = self.clients[session][at].since;
+            let changes = self.mail().changes_since(place, since).await.unwrap();
             let client = &mut self.clients[session][at];
-            let changes = self.mail.changes_since(place, client.since).await.unwrap();
             client.known.retain(|uid, _| !changes.vanished.iter().any(|r| r.contains(Uid(*uid))));
             for state in &changes.changed {
                 assert!(state.modseq > client.since && state.modseq <= changes.highest_modseq);
@@ -204,12 +228,12 @@ impl World {
         for (at, place) in PLACES.into_iter().enumerate() {
             let expected: Vec<(u32, String)> =
                 self.model[at].items.iter().map(|(u, i)| (*u, i.subject.clone())).collect();
-            assert_eq!(subjects(&self.mail, place).await, expected);
+            assert_eq!(subjects(&self.mail(), place).await, expected);
             for (uid, subject) in expected {
-                assert_eq!(&*self.mail.body(place, Uid(uid)).await.unwrap(), message(&subject));
+                assert_eq!(&*self.mail().body(place, Uid(uid)).await.unwrap(), message(&subject));
                 alive.insert(subject);
             }
-            let status = self.mail.status(place).await.unwrap();
+            let status = self.mail().status(place).await.unwrap();
             let items = self.model[at].items.values();
             assert_eq!(status.messages as usize, items.len());
             let unseen = items.filter(|i| i.system & SystemFlags::SEEN.0 == 0).count();

@@ -19,7 +19,10 @@ async fn after_a_restart_everything_is_as_it_was() {
         let store = Store::open(dir.path(), &key).unwrap();
         let mailboxes = Mailboxes::new(store.clone());
         deliver(&mailboxes, &[dana.at(SpecialUse::Inbox)], "early").await;
-        let mail = dana.open(&mailboxes).await;
+        let keys = dana.unlock();
+        let held = std::sync::Arc::downgrade(&keys);
+        let mail = mailboxes.open(dana.id, keys);
+        mail.prepare().await.unwrap();
         let lab = mail.create("Lab/2026", None).await.unwrap();
         for n in 0..5 {
             append(&mail, INBOX, &format!("m{n}")).await;
@@ -31,6 +34,7 @@ async fn after_a_restart_everything_is_as_it_was() {
         mail.expunge(INBOX, None).await.unwrap();
         let seen = observe(&mail).await;
         drop((mail, mailboxes));
+        logged_out(&held).await;
         store.close();
         seen
     };

@@ -2,7 +2,7 @@
 //! `cargo test --release -p wardpost-mailbox speed -- --ignored --nocapture`
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wardpost_keys::SystemKey;
 use wardpost_mailbox::SpecialUse;
