@@ -112,7 +112,12 @@ async fn converse(mut stream: UnixStream, admin: &Admin) -> io::Result<()> {
         while let Some(text) = lines.take() {
             let response = respond(admin, &text).await;
             let answer = line(&response)?;
-            timed(stream.write_all(answer.expose())).await?;
+            let sent = timed(stream.write_all(answer.expose())).await;
+            if let (Err(_), Some(kit)) = (&sent, response.recovery_kit) {
+                // Nobody has seen it yet: it goes with the next answer.
+                admin.keep_kit(kit);
+            }
+            sent?;
         }
         let length = timed(stream.read(chunk.expose_mut())).await?;
         if length == 0 {

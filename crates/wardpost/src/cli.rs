@@ -26,6 +26,12 @@ pub(crate) enum Command {
     Check,
     /// Make the system key and the practice's recovery kit, if they are not there yet.
     Setup(KitOptions),
+    /// Put a new system key in place of the old one. The daemon must not be running. No mail is
+    /// rewritten.
+    RotateSystemKey {
+        /// The file to write the new key to (mode 0600). Afterwards [keys] system_key_file must name it.
+        new_file: PathBuf,
+    },
     #[command(flatten)]
     Control(ControlCommand),
 }

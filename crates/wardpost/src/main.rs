@@ -41,6 +41,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve::serve(config),
         Command::Check => check::check(&config),
         Command::Setup(options) => setup::setup(&config, &options),
+        Command::RotateSystemKey { new_file } => setup::rotate_system_key(&config, &new_file),
         Command::Control(command) => control::control(&config, command, cli.json),
     }
 }

@@ -1,11 +1,14 @@
-//! `wardpost setup`: the system key, the data directory and the recovery kit of a new installation.
+//! `wardpost setup`: the system key, the data directory and the recovery kit of a new installation; and
+//! `wardpost rotate-system-key`.
 
 use crate::cli::KitOptions;
 use crate::failure::Failure;
 use crate::{kit, system_key};
+use std::path::Path;
 use wardpost_admin::{Client, ClientError, Request};
 use wardpost_config::Config;
 use wardpost_directory::Directory;
+use wardpost_keys::SystemKey;
 use wardpost_mail::Secret;
 use wardpost_store::Store;
 
@@ -40,4 +43,26 @@ fn offline(config: &Config) -> Result<Option<Secret<String>>, Failure> {
     });
     store.close();
     Ok(kit.map_err(Failure::from_error)?.map(|kit| kit.secret))
+}
+
+/// Makes a new system key and wraps the store's keyring under it.
+///
+/// The new key is on the disk before the keyring changes, and the old key's file stays: whenever this is
+/// interrupted, one of the two opens the store.
+pub(crate) fn rotate_system_key(config: &Config, new_file: &Path) -> Result<(), Failure> {
+    let Some(old) = system_key::look(config)? else {
+        return Err(Failure::Failed("there is no system key yet; nothing was done".to_owned()));
+    };
+    let store = Store::open(&config.data_dir, &old).map_err(Failure::from_error)?;
+    let rotated = SystemKey::create_file(new_file)
+        .map_err(Failure::from_error)
+        .and_then(|new| store.rotate_system_key(&new).map_err(Failure::from_error));
+    store.close();
+    rotated?;
+    let file = new_file.display();
+    eprintln!(
+        "wardpost: the data opens with {file} only, now. Set [keys] system_key_file to it (or seal it \
+         into the systemd credential), keep a copy apart from the backups, and destroy the old key"
+    );
+    Ok(())
 }

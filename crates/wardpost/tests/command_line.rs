@@ -121,6 +121,23 @@ fn a_port_in_use_is_named_with_a_way_to_find_who_has_it() {
     assert!(!place.path("data/admin.sock").exists());
 }
 
+#[test]
+fn a_new_system_key_opens_what_the_old_one_did_and_the_old_one_no_longer_does() {
+    let place = Place::new(LEAST);
+    let output = place.run(&["setup"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("recovery kit"));
+    let new = place.path("new.key");
+    let output = place.run(&["rotate-system-key", new.to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+
+    assert_eq!(place.run(&["setup"], "").status.code(), Some(1));
+    std::fs::rename(&new, place.path("system.key")).unwrap();
+    let output = place.run(&["setup"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("everything was set up before"), "{}", said(&output));
+}
+
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

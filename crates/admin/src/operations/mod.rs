@@ -92,10 +92,15 @@ impl Admin {
         self.kit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Keeps the recovery kit's secret for the next answer.
+    pub(crate) fn keep_kit(&self, kit: Secret<String>) {
+        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit);
+    }
+
     /// Makes the recovery certificate unless it is there.
     async fn initialise(&self) -> Result<(), Failure> {
         if let Some(kit) = self.parts.directory.initialise().await? {
-            *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit.secret);
+            self.keep_kit(kit.secret);
         }
         Ok(())
     }
