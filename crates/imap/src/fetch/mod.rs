@@ -4,28 +4,25 @@
 //! sealed index where an item needs them, and their bodies only for sections the summary cannot give.
 //! Each answer is complete before the next is begun and is sent as soon as some have gathered.
 
+mod answer;
 mod envelope;
 mod section;
 mod structure;
 
-use crate::flags;
 use crate::outcome::{Failure, Outcome, done};
 use crate::select::{resolve, write_vanished};
 use crate::selected::Selected;
 use crate::session::Session;
-use crate::view::{fetch_start, mod_seq};
+use answer::Answer;
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use wardpost_imap_wire::{
-    Code, DateTime, FetchItem, FetchRequest, MessageText, Partial, Section, SequenceSet, write,
-};
+use wardpost_imap_wire::{Code, FetchItem, FetchRequest, SequenceSet};
 use wardpost_mail::Uid;
 use wardpost_mailbox::{FlagOp, Flags, MailboxError, MessageState, ModSeq, SystemFlags, UidRange};
 use wardpost_message::Summary;
 
 /// Messages taken at a time.
-pub(crate) const SLICE: usize = 256;
+const SLICE: usize = 256;
 /// Up to so many messages, summaries are read one by one; more are streamed.
 const FEW: usize = 4;
 /// A message fetched in pieces is kept open between commands from this size on.
@@ -65,34 +62,53 @@ impl Plan {
         if request.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq);
         }
-        let of_state = |item: &FetchItem| {
-            use FetchItem::{Flags, InternalDate, ModSeq, Size, Uid};
-            matches!(item, Flags | InternalDate | ModSeq | Size | Uid)
-        };
-        let reads = |item: &FetchItem| {
-            use FetchItem::{Rfc822, Rfc822Text};
-            matches!(
-                item,
-                Rfc822
-                    | Rfc822Text
-                    | FetchItem::Section { peek: false, .. }
-                    | FetchItem::Binary { peek: false, .. }
-            )
-        };
-        let piece = |item: &FetchItem| {
-            matches!(
-                item,
-                FetchItem::Section { partial: Some(_), .. }
-                    | FetchItem::Binary { partial: Some(_), .. }
-            )
-        };
         Self {
-            summaries: !items.iter().all(of_state),
+            summaries: items.iter().any(|item| !answer::is_of_state(item)),
             reads: items.iter().any(reads),
-            pieces: items.iter().any(piece),
+            pieces: items.iter().any(is_piece),
             items,
         }
     }
+
+    /// For each item the header fields that the summary knows.
+    fn fields(&self, summary: Option<&Summary>) -> Vec<Option<Vec<u8>>> {
+        let fields = |item: &FetchItem| match item {
+            FetchItem::Section { section, .. } => section::from_summary(summary?, section),
+            _ => None,
+        };
+        self.items.iter().map(fields).collect()
+    }
+}
+
+/// Whether an item sets `\Seen` (RFC 9051 §6.4.5).
+fn reads(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::Rfc822
+            | FetchItem::Rfc822Text
+            | FetchItem::Section { peek: false, .. }
+            | FetchItem::Binary { peek: false, .. }
+    )
+}
+
+/// Whether an item is cut from the message itself.
+fn opens(item: &FetchItem) -> bool {
+    reads(item)
+        || matches!(
+            item,
+            FetchItem::Rfc822Header
+                | FetchItem::Section { .. }
+                | FetchItem::Binary { .. }
+                | FetchItem::BinarySize(_)
+        )
+}
+
+/// Whether an item is a part of a section, of which more may be asked for.
+fn is_piece(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::Section { partial: Some(_), .. } | FetchItem::Binary { partial: Some(_), .. }
+    )
 }
 
 /// Tells what was asked of the messages in a set.
@@ -274,7 +290,10 @@ impl Fetcher<'_, '_> {
     /// passed over.
     async fn message(&mut self, message: &Message) -> Result<(), Failure> {
         let Some(number) = self.selected.view.number(message.state.uid) else { return Ok(()) };
-        let body = match self.needs_body(message) {
+        let fields = self.plan.fields(message.summary.as_ref());
+        let needs =
+            |(item, fields): (&FetchItem, &Option<Vec<u8>>)| opens(item) && fields.is_none();
+        let body = match self.plan.items.iter().zip(&fields).any(needs) {
             false => None,
             true => match self.body(message.state.uid).await {
                 Ok(body) => Some(body),
@@ -282,32 +301,17 @@ impl Fetcher<'_, '_> {
                 Err(error) => return Err(error.into()),
             },
         };
-        fetch_start(self.session.connection.out(), number);
-        for at in 0..self.plan.items.len() {
-            if at > 0 {
-                self.session.connection.out().push(b' ');
-            }
-            self.item(at, message, body.as_deref()).await?;
-        }
-        self.flags_after_reading(message);
-        self.session.connection.out().extend_from_slice(b")\r\n");
+        let mut answer = Answer {
+            connection: &mut self.session.connection,
+            features: self.selected.user.features,
+            plan: &self.plan,
+            body: body.as_deref(),
+            undecodable: false,
+        };
+        answer.write(number, message, fields).await?;
+        self.undecodable |= answer.undecodable;
         self.told += 1;
-        Ok(self.session.connection.relieve().await?)
-    }
-
-    fn needs_body(&self, message: &Message) -> bool {
-        let summary = message.summary.as_ref();
-        self.plan.items.iter().any(|item| match item {
-            FetchItem::Section { section, .. } => {
-                summary.is_none_or(|summary| section::from_summary(summary, section).is_none())
-            }
-            FetchItem::Rfc822
-            | FetchItem::Rfc822Header
-            | FetchItem::Rfc822Text
-            | FetchItem::Binary { .. }
-            | FetchItem::BinarySize(_) => true,
-            _ => false,
-        })
+        Ok(())
     }
 
     async fn body(&mut self, uid: Uid) -> Result<Arc<[u8]>, MailboxError> {
@@ -321,152 +325,4 @@ impl Fetcher<'_, '_> {
         }
         Ok(body)
     }
-
-    /// Writes the item at a place of the plan.
-    async fn item(
-        &mut self,
-        at: usize,
-        message: &Message,
-        body: Option<&[u8]>,
-    ) -> Result<(), Failure> {
-        let out = self.session.connection.out();
-        let utf8 = self.selected.user.features.rev2;
-        let Message { state, summary, .. } = message;
-        if of_state(out, &self.plan.items[at], state) {
-            return Ok(());
-        }
-        // Whatever is not of the state needs the summary, and then it was read.
-        let Some(summary) = summary else { return Ok(()) };
-        match &self.plan.items[at] {
-            FetchItem::Envelope => {
-                out.extend_from_slice(b"ENVELOPE ");
-                envelope::write(out, &summary.envelope(), utf8);
-            }
-            FetchItem::Body => {
-                out.extend_from_slice(b"BODY ");
-                structure::write(out, summary.structure(), false, utf8);
-            }
-            FetchItem::BodyStructure => {
-                out.extend_from_slice(b"BODYSTRUCTURE ");
-                structure::write(out, summary.structure(), true, utf8);
-            }
-            FetchItem::Section { section, partial, .. } => {
-                out.extend_from_slice(b"BODY");
-                section::write_name(out, section, *partial);
-                let (section, partial) = (section.clone(), *partial);
-                self.section(&section, partial, summary, body).await?;
-            }
-            FetchItem::Binary { part, partial, .. } => {
-                let (part, partial) = (part.clone(), *partial);
-                self.binary(&part, partial, summary, body.unwrap_or_default()).await?;
-            }
-            FetchItem::BinarySize(part) => {
-                out.extend_from_slice(b"BINARY.SIZE[");
-                section::write_number(out, part);
-                out.extend_from_slice(b"] ");
-                let octets = section::decoded(body.unwrap_or_default(), summary, part);
-                write::number(out, octets.as_ref().map_or(0, |octets| octets.len() as u64));
-                self.undecodable |= octets.is_none();
-            }
-            item => {
-                let (name, section) = match item {
-                    FetchItem::Rfc822Header => {
-                        ("RFC822.HEADER", Section::Message(MessageText::Header))
-                    }
-                    FetchItem::Rfc822Text => ("RFC822.TEXT", Section::Message(MessageText::Text)),
-                    _ => ("RFC822", Section::Whole),
-                };
-                out.extend_from_slice(name.as_bytes());
-                self.section(&section, None, summary, body).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes ` {n}` and a section, or ` NIL` where there is no such part.
-    async fn section(
-        &mut self,
-        section: &Section,
-        partial: Option<Partial>,
-        summary: &Summary,
-        body: Option<&[u8]>,
-    ) -> Result<(), Failure> {
-        let known = section::from_summary(summary, section).map(Into::into);
-        let octets = known.or_else(|| section::of_message(body?, summary, section));
-        let connection = &mut self.session.connection;
-        let Some(octets) = octets else {
-            connection.out().extend_from_slice(b" NIL");
-            return Ok(());
-        };
-        let range = partial.map_or(0..octets.len(), |partial| partial.of(octets.len()));
-        connection.out().push(b' ');
-        write::literal_start(connection.out(), range.len());
-        Ok(connection.write_large(&octets[range]).await?)
-    }
-
-    /// Writes `BINARY[1] {n}` and a part without its transfer encoding (RFC 3516 §4.2).
-    async fn binary(
-        &mut self,
-        part: &[NonZeroU32],
-        partial: Option<Partial>,
-        summary: &Summary,
-        body: &[u8],
-    ) -> Result<(), Failure> {
-        let connection = &mut self.session.connection;
-        let out = connection.out();
-        out.extend_from_slice(b"BINARY[");
-        section::write_number(out, part);
-        out.push(b']');
-        section::write_origin(out, partial);
-        let Some(octets) = section::decoded(body, summary, part) else {
-            out.extend_from_slice(b" NIL");
-            self.undecodable = true;
-            return Ok(());
-        };
-        let range = partial.map_or(0..octets.len(), |partial| partial.of(octets.len()));
-        let octets = &octets[range];
-        // Only a literal8 may hold NUL (RFC 9051 §4.3.1).
-        out.extend_from_slice(if octets.contains(&0) { b" ~".as_slice() } else { b" " });
-        write::literal_start(out, octets.len());
-        Ok(connection.write_large(octets).await?)
-    }
-
-    /// Flags that reading has changed, unless they were asked for anyway.
-    fn flags_after_reading(&mut self, message: &Message) {
-        if !message.seen_now {
-            return;
-        }
-        let out = self.session.connection.out();
-        if !self.plan.items.contains(&FetchItem::Flags) {
-            out.extend_from_slice(b" FLAGS ");
-            flags::write(out, &message.state.flags);
-        }
-        if self.selected.user.features.condstore && !self.plan.items.contains(&FetchItem::ModSeq) {
-            out.push(b' ');
-            mod_seq(out, message.state.modseq);
-        }
-    }
-}
-
-/// Writes an item that needs only the message's state; tells whether it was one.
-fn of_state(out: &mut Vec<u8>, item: &FetchItem, state: &MessageState) -> bool {
-    let mut numbered = |word: &str, n: u64| {
-        out.extend_from_slice(word.as_bytes());
-        write::number(out, n);
-    };
-    match item {
-        FetchItem::Uid => numbered("UID ", state.uid.0.into()),
-        FetchItem::Size => numbered("RFC822.SIZE ", state.size.into()),
-        FetchItem::ModSeq => mod_seq(out, state.modseq),
-        FetchItem::Flags => {
-            out.extend_from_slice(b"FLAGS ");
-            flags::write(out, &state.flags);
-        }
-        FetchItem::InternalDate => {
-            out.extend_from_slice(b"INTERNALDATE ");
-            DateTime::from_unix(state.internal_date).write(out);
-        }
-        _ => return false,
-    }
-    true
 }

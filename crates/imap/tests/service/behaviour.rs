@@ -127,6 +127,10 @@ async fn keys_are_gone_when_the_last_session_has_left() {
         assert!(Instant::now() < deadline, "the session stays");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    while world.directory.unlocked_count() > 0 {
+        assert!(Instant::now() < deadline, "the keys stay");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// A configuration for mbsync that copies everything between INBOX, Sent and a maildir.
@@ -285,4 +289,16 @@ async fn meddling_sessions_never_disagree_on_numbers() {
         world.deliver(numbered(n)).await;
     }
     tokio::join!(meddle(&world, 1), meddle(&world, 2), meddle(&world, 3), meddle(&world, 4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pythons_imaplib_reads_and_writes() {
+    let world = World::start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/imaplib_client.py");
+    let mut python = Command::new("python3");
+    python.arg(script).arg(world.address.port().to_string()).arg(world.certificate());
+    python.args([ADDRESS, PASSWORD]);
+    let output = tokio::task::spawn_blocking(move || python.output()).await.unwrap();
+    let output = output.expect("python3 is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

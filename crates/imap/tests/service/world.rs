@@ -48,7 +48,7 @@ impl World {
     /// Starts it with other settings.
     pub(crate) async fn with(settings: Settings) -> Self {
         let (store, domain) = (Store::in_memory(), Domain::parse("clinic.test").unwrap());
-        let options = Options::for_tests();
+        let options = Options { grace: Duration::from_millis(100), ..Options::for_tests() };
         let directory = Directory::open_with(store.clone(), &domain, options).await.unwrap();
         directory.initialise().await.unwrap();
         let new = NewAccount {
