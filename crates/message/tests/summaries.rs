@@ -202,6 +202,14 @@ fn broken_mails_get_the_best_reading() {
 }
 
 #[test]
+fn a_line_end_may_end_a_header_and_precede_a_delimiter() {
+    let raw = b"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n\r\n--b\r\n";
+    let summary = summarise(raw);
+    check_ranges(summary.structure(), 0..raw.len());
+    assert_eq!(summary.part(&[1]).unwrap().octets(), 2);
+}
+
+#[test]
 fn ten_thousand_nested_parts_are_harmless() {
     let multiparts: String = (0..10_000)
         .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"))

@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 use wardpost_directory::{Directory, NewAccount, Options};
 use wardpost_keys::KdfCost;
@@ -14,7 +16,7 @@ use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_mailbox::{Mailboxes, SpecialUse, UidRange};
 use wardpost_message::render::{Readable, readable};
 use wardpost_message::{Summary, headers};
-use wardpost_net::ServerTls;
+use wardpost_net::{Accepted, ClientTls, ServerTls, Shutdown, Stream};
 use wardpost_parcel::{Created, Credential, NewParcel, ParcelState, Parcels};
 use wardpost_store::Store;
 
@@ -497,4 +499,46 @@ async fn pages_are_counted_without_names() {
         assert!(text.contains(line), "{text}");
     }
     assert!(!text.contains("lee") && !text.contains(&page));
+}
+
+/// Sends a request over a real connection; the whole response.
+async fn over_the_wire(house: &House, tls: bool, request: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let local = listener.local_addr().unwrap();
+    let (portal, shutdown) = (Arc::clone(&house.portal), Shutdown::new());
+    let serving = tokio::spawn(async move {
+        let (stream, peer) = listener.accept().await.unwrap();
+        let accepted = Accepted { stream: Stream::Plain(stream), peer, local };
+        if tls {
+            portal.serve_https(accepted, shutdown).await;
+        } else {
+            portal.serve_http(accepted, shutdown).await;
+        }
+    });
+    let mut stream = Stream::Plain(TcpStream::connect(local).await.unwrap());
+    if tls {
+        let host = Domain::parse("mail.clinic.test").unwrap();
+        let client = ClientTls::new().unwrap();
+        (stream, _) = stream.upgrade_client(&client, &host, &[]).await.unwrap();
+    }
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    drop(stream);
+    serving.await.unwrap();
+    String::from_utf8(response).unwrap()
+}
+
+#[tokio::test]
+async fn pages_come_over_tls_and_clear_text_gets_a_redirect_only() {
+    let house = House::new().await;
+    let (token, _) = house.parcel().await;
+    let request = format!("GET /p/{token} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let secure = over_the_wire(&house, true, &request).await;
+    assert!(secure.starts_with("HTTP/1.1 200 OK\r\n"), "{secure}");
+    assert!(secure.contains("Elm Street Practice"));
+    let clear = over_the_wire(&house, false, &request).await;
+    assert!(clear.starts_with("HTTP/1.1 301 "), "{clear}");
+    assert!(clear.contains(&format!("location: https://mail.clinic.test/p/{token}\r\n")));
+    assert!(!clear.contains("Elm"));
 }

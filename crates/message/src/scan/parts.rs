@@ -79,7 +79,7 @@ impl<'a> Scanner<'a> {
         };
         let (body_end, lines_at_end) = match early {
             Some(_) => (header_end, body_lines),
-            None => self.body_end(stop, header_end, body_lines),
+            None => self.body_end(&part, stop, header_end, body_lines),
         };
         part.place(start, header.len(), body_end - header_end);
         part.lines = lines_at_end - body_lines;
@@ -200,15 +200,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where a body ends and how many line ends stand before that. The line end before a delimiter
-    /// belongs to the delimiter (RFC 2046 §5.1.1).
-    fn body_end(&self, stop: Stop, body_start: usize, body_lines: u32) -> (usize, u32) {
+    /// belongs to the delimiter (RFC 2046 §5.1.1), unless it is also the empty line that ends the
+    /// header of a part within this one.
+    fn body_end(
+        &self,
+        part: &Part,
+        stop: Stop,
+        body_start: usize,
+        body_lines: u32,
+    ) -> (usize, u32) {
         let Stop::Delimiter { at, lines, .. } = stop else {
             return (self.raw.len(), self.lines);
         };
         let body = self.raw.get(body_start..at).unwrap_or_default();
-        let stripped = strip_line_end(body);
-        let dropped = u32::from(stripped.len() < body.len());
-        (body_start + stripped.len(), (lines - dropped).max(body_lines))
+        let end = body_start + strip_line_end(body).len();
+        if end == at || part.end_within() > end {
+            return (at, lines.max(body_lines));
+        }
+        (end, (lines - 1).max(body_lines))
     }
 
     /// A multipart or message that cannot be shown as one is described as what can.
@@ -341,6 +350,16 @@ fn is_mime_field(name: &[u8]) -> bool {
 }
 
 impl Part {
+    /// Where the last part within this one ends.
+    fn end_within(&self) -> usize {
+        let last = match &self.kind {
+            Kind::Leaf => None,
+            Kind::Multipart(children) => children.last(),
+            Kind::Message(embedded) => Some(&embedded.structure),
+        };
+        last.map_or(0, |part| part.body_range().end)
+    }
+
     fn child_default(&self) -> DefaultType {
         if self.subtype.eq_ignore_ascii_case("digest") {
             DefaultType::Message
