@@ -20,6 +20,9 @@ pub enum Fault {
     /// Nested deeper than any client has reason to.
     #[error("nested too deeply")]
     TooDeep,
+    /// More of something than any client has reason to ask for at once.
+    #[error("too many items in one command")]
+    TooMany,
 }
 
 /// A command that could not be read, with its tag if that much could.
@@ -31,6 +34,9 @@ pub struct Malformed {
     /// What is wrong.
     pub fault: Fault,
 }
+
+/// Items of one parenthesised list. Some are looked for in every message.
+const MAX_ITEMS: usize = 200;
 
 /// The rest of a command that has not been read.
 #[derive(Debug, Clone)]
@@ -230,7 +236,7 @@ impl<'a> Cursor<'a> {
             .and_then(|n| if n == 0 { Err(Fault::Expected("a number above zero")) } else { Ok(n) })
     }
 
-    /// `"(" item *(SP item) ")"`
+    /// `"(" item *(SP item) ")"`, at most [`MAX_ITEMS`] of them.
     pub(crate) fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, Fault>,
@@ -239,6 +245,9 @@ impl<'a> Cursor<'a> {
         let mut items = vec![item(self)?];
         while !self.eat(b')') {
             self.space()?;
+            if items.len() == MAX_ITEMS {
+                return Err(Fault::TooMany);
+            }
             items.push(item(self)?);
         }
         Ok(items)

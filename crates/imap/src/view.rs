@@ -299,3 +299,86 @@ pub(crate) fn mod_seq(out: &mut Vec<u8>, modseq: ModSeq) {
     write::number(out, modseq.0);
     out.push(b')');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardpost_imap_wire::{Command, Tagged};
+    use wardpost_mailbox::{Flags, SystemFlags};
+
+    fn view(uids: &[u32]) -> View {
+        let message = |uid: &u32| MessageState {
+            uid: Uid(*uid),
+            modseq: ModSeq(1),
+            flags: Flags::system(SystemFlags::NONE),
+            size: 1,
+            internal_date: 0,
+        };
+        let snapshot = Snapshot {
+            uid_validity: UidValidity(1),
+            uid_next: Uid(100),
+            highest_modseq: ModSeq(1),
+            messages: uids.iter().map(message).collect(),
+        };
+        View::new(MailboxId(1), false, &snapshot, watch::channel(ModSeq(1)).1)
+    }
+
+    fn set(text: &str) -> SequenceSet {
+        match Tagged::parse(format!("a COPY {text} b").as_bytes(), false).unwrap().command {
+            Command::Copy { set, .. } => set,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn picked(view: &View, text: &str, uid: bool) -> Option<Vec<u32>> {
+        let places = view.pick(&set(text), uid).ok()?;
+        Some(view.uids_at(&places).into_iter().map(|uid| uid.0).collect())
+    }
+
+    #[test]
+    fn numbers_mean_places() {
+        let view = view(&[3, 5, 9]);
+        assert_eq!(picked(&view, "2", false), Some(vec![5]));
+        assert_eq!(picked(&view, "*", false), Some(vec![9]));
+        assert_eq!(picked(&view, "3:1", false), Some(vec![3, 5, 9]));
+        assert_eq!(picked(&view, "2:9", false), Some(vec![5, 9]));
+        assert_eq!(picked(&view, "9:*", false), Some(vec![9]));
+        assert_eq!(picked(&view, "4", false), None);
+        assert_eq!(picked(&view, "1,4:5", false), None);
+    }
+
+    #[test]
+    fn uids_that_nobody_has_mean_nothing() {
+        let view = view(&[3, 5, 9]);
+        assert_eq!(picked(&view, "1:4,7", true), Some(vec![3]));
+        assert_eq!(picked(&view, "20:*", true), Some(vec![9]));
+        assert_eq!(picked(&view, "6:8", true), Some(vec![]));
+    }
+
+    #[test]
+    fn an_empty_mailbox_has_a_star_and_nothing_behind_it() {
+        let view = view(&[]);
+        for uid in [false, true] {
+            assert_eq!(picked(&view, "1:*", uid), Some(vec![]));
+            assert_eq!(picked(&view, "*", uid), Some(vec![]));
+        }
+        assert_eq!(picked(&view, "1", false), None);
+        assert!(view.everything().is_empty());
+    }
+
+    #[test]
+    fn the_saved_result_is_a_set_of_its_own() {
+        let mut view = view(&[3, 5, 9]);
+        view.saved = vec![3, 7, 9];
+        assert_eq!(picked(&view, "$", false), Some(vec![3, 9]));
+        assert_eq!(picked(&view, "$", true), Some(vec![3, 9]));
+    }
+
+    #[test]
+    fn runs_hold_just_the_messages_picked() {
+        let view = view(&[3, 5, 9, 12]);
+        let places = view.pick(&set("1:2,4"), false).unwrap_or_default();
+        let run = |first, last| UidRange { first: Uid(first), last: Uid(last) };
+        assert_eq!(view.runs_at(&places), [run(3, 5), run(12, 12)]);
+    }
+}

@@ -8,6 +8,8 @@ use crate::types::{FieldName, Flag, Keyword, SequenceSet};
 
 /// How deep NOT, OR and parentheses may nest.
 const MAX_DEPTH: usize = 30;
+/// Keys of one search, those inside others included.
+const MAX_KEYS: usize = 500;
 
 /// ABNF: `search = "SEARCH" [search-return-opts] SP search-program`,
 /// `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"`,
@@ -22,9 +24,10 @@ pub(super) fn search(c: &mut Cursor<'_>) -> Parsed<SearchRequest> {
         charset(&c.astring()?)?;
         c.space()?;
     }
-    let mut keys = vec![key(c, 0)?];
+    let mut left = MAX_KEYS;
+    let mut keys = vec![key(c, 0, &mut left)?];
     while c.eat(b' ') {
-        keys.push(key(c, 0)?);
+        keys.push(key(c, 0, &mut left)?);
     }
     Ok(SearchRequest { returns, keys })
 }
@@ -47,12 +50,13 @@ fn return_option(c: &mut Cursor<'_>) -> Parsed<SearchReturn> {
     })
 }
 
-fn key(c: &mut Cursor<'_>, depth: usize) -> Parsed<SearchKey> {
+fn key(c: &mut Cursor<'_>, depth: usize, left: &mut usize) -> Parsed<SearchKey> {
     if depth > MAX_DEPTH {
         return Err(Fault::TooDeep);
     }
+    *left = left.checked_sub(1).ok_or(Fault::TooMany)?;
     match c.peek() {
-        Some(b'(') => return c.list(|c| key(c, depth + 1)).map(SearchKey::And),
+        Some(b'(') => return c.list(|c| key(c, depth + 1, left)).map(SearchKey::And),
         Some(b'0'..=b'9' | b'*' | b'$') => return SequenceSet::read(c).map(SearchKey::Sequence),
         _ => {}
     }
@@ -62,11 +66,11 @@ fn key(c: &mut Cursor<'_>, depth: usize) -> Parsed<SearchKey> {
     }
     c.space()?;
     match name.as_str() {
-        "NOT" => Ok(key(c, depth + 1)?.negate()),
+        "NOT" => Ok(key(c, depth + 1, left)?.negate()),
         "OR" => {
-            let first = key(c, depth + 1)?;
+            let first = key(c, depth + 1, left)?;
             c.space()?;
-            Ok(SearchKey::Or(Box::new(first), Box::new(key(c, depth + 1)?)))
+            Ok(SearchKey::Or(Box::new(first), Box::new(key(c, depth + 1, left)?)))
         }
         name => key_with_argument(c, name),
     }

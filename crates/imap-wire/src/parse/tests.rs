@@ -240,6 +240,8 @@ fn search_keys() {
     assert_eq!(fault("SEARCH CHARSET KOI8-R ALL"), Fault::BadCharset);
     assert_eq!(fault(&format!("SEARCH {}ALL", "NOT ".repeat(1000))), Fault::TooDeep);
     assert_eq!(fault(&format!("SEARCH {}ALL", "(".repeat(1000))), Fault::TooDeep);
+    assert_eq!(fault(&format!("SEARCH{}", " ALL".repeat(1000))), Fault::TooMany);
+    assert_eq!(fault(&format!("FETCH 1 (UID{})", " UID".repeat(1000))), Fault::TooMany);
     for line in ["SEARCH", "SEARCH ()", "SEARCH FROM", "SEARCH OR ALL", "SEARCH ON 31-Feb-2020"] {
         fault(line);
     }
