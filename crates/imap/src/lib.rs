@@ -40,6 +40,7 @@ mod view;
 
 pub use metrics::Metrics;
 
+use capability::Capabilities;
 use connection::{Connection, End};
 use session::Session;
 use std::sync::Arc;
@@ -73,8 +74,7 @@ pub struct Imap {
     metrics: Metrics,
     /// Room for messages being appended, in KiB.
     room: Semaphore,
-    /// What is announced after log-in.
-    capabilities: String,
+    capabilities: Capabilities,
 }
 
 impl Imap {
@@ -87,7 +87,7 @@ impl Imap {
     ) -> Arc<Self> {
         let room = settings.append_memory.max(settings.append_limit).div_ceil(1024);
         Arc::new(Self {
-            capabilities: capability::after_login(settings.append_limit),
+            capabilities: Capabilities::new(settings.append_limit),
             room: Semaphore::new(usize::try_from(room).map_or(Semaphore::MAX_PERMITS, |n| n + 1)),
             metrics: Metrics::new(),
             settings,

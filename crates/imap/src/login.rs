@@ -123,7 +123,7 @@ impl Stranger {
         tracing::debug!(account = %login.account.id, peer = %self.peer, "logged in");
         let limits = Limits { command: COMMAND, message: imap.settings.append_limit };
         session.connection.trust(limits, login.revocation.clone());
-        let code = Code::Capability(imap.capabilities.clone());
+        let code = Code::Capability(imap.capabilities.after_login.clone());
         (State::User(Box::new(User::new(mail, login))), done_with(code, "Logged in"))
     }
 }

@@ -1,7 +1,6 @@
 //! A conversation from greeting to farewell.
 
 use crate::Imap;
-use crate::capability;
 use crate::connection::{Connection, End, Input};
 use crate::login::Stranger;
 use crate::outcome::{Done, Failure, Outcome, done};
@@ -54,7 +53,7 @@ impl<'a> Session<'a> {
     }
 
     fn greet(&mut self) {
-        let code = Code::Capability(capability::BEFORE_LOGIN.to_owned());
+        let code = Code::Capability(self.imap.capabilities.before_login.clone());
         self.connection.untagged_ok(code, "Wardpost is ready");
     }
 
@@ -102,8 +101,8 @@ impl<'a> Session<'a> {
             (Command::Logout, _) => return Err(self.log_out(&tag)),
             (Command::Capability, state) => {
                 let words = match &state {
-                    State::Stranger(_) => capability::BEFORE_LOGIN,
-                    _ => &self.imap.capabilities,
+                    State::Stranger(_) => &self.imap.capabilities.before_login,
+                    _ => &self.imap.capabilities.after_login,
                 };
                 self.connection.untagged(&format!("CAPABILITY {words}"));
                 (state, done("CAPABILITY completed"))
