@@ -51,7 +51,7 @@ fn report(what: &str, count: u32, elapsed: Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, not a check"]
 async fn speed() {
-    let dir = tempfile::tempdir_in(".").unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = Store::open(dir.path(), &SystemKey::generate()).unwrap();
     let mailboxes = Mailboxes::new(store.clone());
     let dana = dana();
