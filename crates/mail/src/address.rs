@@ -314,8 +314,21 @@ mod tests {
     #[test]
     fn refuses_what_could_smuggle() {
         for text in [
-            "", "@", "a@", "@b", "a b@c.test", "a..b@c.test", ".a@c.test", "a@b..c", "a@-b.test",
-            "a\r\n@c.test", "a@[127.0.0.1]", "<a@b.test>", "\"a\"b@c.test", "\"a@c.test", "a@b c",
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a b@c.test",
+            "a..b@c.test",
+            ".a@c.test",
+            "a@b..c",
+            "a@-b.test",
+            "a\r\n@c.test",
+            "a@[127.0.0.1]",
+            "<a@b.test>",
+            "\"a\"b@c.test",
+            "\"a@c.test",
+            "a@b c",
             "\"a\0\"@c.test",
         ] {
             assert!(Address::parse(text).is_err(), "{text:?}");

@@ -24,6 +24,10 @@ use failure::Failure;
 use std::process::ExitCode;
 use wardpost_config::Config;
 
+/// Settings are built in (`.cargo/config.toml`); see docs/decisions/0005-allocator.md.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
