@@ -6,7 +6,8 @@
 //! after the checks.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use tokio::signal::unix::{SignalKind, signal};
 use wardpost_tests::destinations::{BILLER, COLLEAGUE, HOSPITAL, PLAINMAIL, Place};
 use wardpost_tests::postfix::Postfix;
 use wardpost_tests::practice::{PATIENCE, Practice, message, message_with_attachment};
@@ -16,7 +17,7 @@ use wardpost_tests::{Result, wait_for, web};
 
 fn main() -> ExitCode {
     let once = std::env::args().any(|arg| arg == "--once");
-    match demo(once) {
+    match told_to_end().and_then(|end| demo(once, &end)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("demo: {e}");
@@ -32,7 +33,26 @@ struct Row {
     why: &'static str,
 }
 
-fn demo(once: bool) -> Result<()> {
+/// Hears of Ctrl-C and SIGTERM, so that the servers that were started are ended in order.
+fn told_to_end() -> Result<Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (tell, end) = channel();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                heard = tokio::signal::ctrl_c() => heard,
+                _ = terminate.recv() => Ok(()),
+            }
+        })?;
+        // Nobody listens any more when the demo is over anyway.
+        let _ = tell.send(());
+        Ok::<(), std::io::Error>(())
+    });
+    Ok(end)
+}
+
+fn demo(once: bool, end: &Receiver<()>) -> Result<()> {
     println!("Starting a certificate authority, a DNS zone, Wardpost and four Postfix servers …");
     let practice = Practice::open()?;
     let servers = Servers::start(&practice)?;
@@ -78,9 +98,9 @@ fn demo(once: bool) -> Result<()> {
         return Ok(());
     }
     println!("\nCtrl-C ends the demo; nothing of it stays.");
-    loop {
-        std::thread::sleep(Duration::from_secs(3600));
-    }
+    end.recv()?;
+    println!("\nStopping …");
+    Ok(())
 }
 
 /// The world outside.

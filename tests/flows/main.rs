@@ -4,6 +4,7 @@
 mod crash_01_kill_nine_loses_nothing;
 mod imap_01_mbsync_sees_what_arrived;
 mod imap_02_python_works_through_a_day;
+mod imap_03_thunderbird_works_through_a_day;
 mod in_01_cleartext_is_refused;
 mod in_02_postfix_delivers_and_imap_reads;
 mod in_03_strangers_may_not_relay_or_guess;

@@ -9,10 +9,12 @@ pub mod destinations;
 pub mod dovecot;
 pub mod imap;
 pub mod knot;
+pub mod marionette;
 pub mod postfix;
 pub mod practice;
 pub mod process;
 pub mod smtp;
+pub mod thunderbird;
 pub mod wardpost;
 pub mod web;
 
