@@ -32,6 +32,8 @@ fn imap_03_thunderbird_works_through_a_day() -> Result<()> {
     bird.run("openMessage('flag')", &[])?;
     bird.run("command('cmd_markAsFlagged')", &[])?;
     wait_for_search(&practice, "INBOX", "FLAGGED SUBJECT flag", 1)?;
+    bird.run("command('cmd_tag1')", &[])?;
+    wait_for_search(&practice, "INBOX", "KEYWORD $label1 SUBJECT flag", 1)?;
 
     bird.run("openMessage('move')", &[])?;
     bird.run("command('cmd_moveMessage', folder('Archive'))", &[])?;
@@ -43,7 +45,7 @@ fn imap_03_thunderbird_works_through_a_day() -> Result<()> {
 
     // It waits in IDLE and is told.
     arrive(&practice, "news")?;
-    let listed = bird.run("openFolder('INBOX', 3)", &[])?;
+    let listed = bird.run("isTold('INBOX', 3)", &[])?;
     assert_eq!(listed, json!(["flag", "news", "read"]));
 
     let words = ["ward@hospital.test", "From Thunderbird", "All went well."].map(Value::from);

@@ -64,6 +64,12 @@ async function openFolder(name, count) {
   return subjects(name);
 }
 
+// Waits, without touching anything, until a folder has `count` messages.
+async function isTold(name, count) {
+  await until(`${name} to grow to ${count}`, () => messages(folder(name)).length == count);
+  return subjects(name);
+}
+
 // Selects the message with that subject and waits until its text is on the screen.
 async function openMessage(subject) {
   const view = pane().gDBView;
