@@ -9,7 +9,7 @@
 //! UIDs and the change number up to which the client has been told. What others change is asked of
 //! the mailbox by change number and told at the points where the protocol allows it, so that a
 //! number never means another message than the client thinks. Flags, sizes and dates stay in the
-//! mailbox's one table; a session holds four octets a message.
+//! mailbox's one table; a session holds eight octets for each gap in its UIDs.
 //!
 //! Listing never opens a message: ENVELOPE, BODYSTRUCTURE and the header fields that mail programs
 //! ask for come from the sealed summaries. Only sections do, once a message and command. Answers are
@@ -35,6 +35,7 @@ mod selected;
 mod session;
 mod store;
 mod transfer;
+mod uids;
 mod user;
 mod view;
 

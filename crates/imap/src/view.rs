@@ -7,6 +7,7 @@
 use crate::connection::{Connection, End};
 use crate::flags::{self, Keywords};
 use crate::outcome::Failure;
+use crate::uids::Uids;
 use crate::user::Features;
 use std::ops::Range;
 use tokio::sync::watch;
@@ -19,10 +20,10 @@ pub(crate) struct View {
     pub(crate) id: MailboxId,
     pub(crate) read_only: bool,
     pub(crate) uid_validity: UidValidity,
-    /// The messages the client knows, ascending; a message's number is its place, counted from 1.
-    pub(crate) uids: Vec<u32>,
-    /// What `$` stands for: UIDs, ascending (RFC 5182).
-    pub(crate) saved: Vec<u32>,
+    /// The messages the client knows; a message's number is its place, counted from 1.
+    pub(crate) uids: Uids,
+    /// What `$` stands for (RFC 5182).
+    pub(crate) saved: Uids,
     pub(crate) keywords: Keywords,
     /// Up to where the client has been told.
     known: ModSeq,
@@ -49,7 +50,7 @@ impl View {
             read_only,
             uid_validity: snapshot.uid_validity,
             uids: snapshot.messages.iter().map(|message| message.uid.0).collect(),
-            saved: Vec::new(),
+            saved: Uids::default(),
             keywords,
             known: snapshot.highest_modseq,
             gone: Vec::new(),
@@ -75,7 +76,7 @@ impl View {
 
     /// The number of a message.
     pub(crate) fn number(&self, uid: Uid) -> Option<u32> {
-        self.uids.binary_search(&uid.0).ok().map(|at| at as u32 + 1)
+        self.uids.place(uid.0).map(|at| at as u32 + 1)
     }
 
     /// The places in [`View::uids`] that a set means, ascending and apart.
@@ -85,7 +86,7 @@ impl View {
     /// may have been expunged on its way.
     pub(crate) fn pick(&self, set: &SequenceSet, uid: bool) -> Result<Vec<Range<usize>>, Failure> {
         if *set == SequenceSet::Saved {
-            return Ok(self.places(&self.saved));
+            return Ok(self.saved_places());
         }
         if uid {
             return Ok(self.pick_uids(set));
@@ -107,20 +108,18 @@ impl View {
     /// The places of a set of UIDs.
     pub(crate) fn pick_uids(&self, set: &SequenceSet) -> Vec<Range<usize>> {
         if *set == SequenceSet::Saved {
-            return self.places(&self.saved);
+            return self.saved_places();
         }
-        let greatest = self.uids.last().copied().unwrap_or(0);
-        let ranges = set.resolve(greatest).into_iter().map(|(low, high)| {
-            let start = self.uids.partition_point(|&uid| uid < low);
-            start..self.uids.partition_point(|&uid| uid <= high)
-        });
+        let greatest = self.uids.last().unwrap_or(0);
+        let ranges = set.resolve(greatest).into_iter();
+        let ranges = ranges.map(|(low, high)| self.uids.places(low, high));
         ranges.filter(|range| !range.is_empty()).collect()
     }
 
-    /// The places of ascending UIDs, as far as they are still known.
-    fn places(&self, uids: &[u32]) -> Vec<Range<usize>> {
+    /// The places of what `$` stands for, as far as it is still known.
+    fn saved_places(&self) -> Vec<Range<usize>> {
         let mut places: Vec<Range<usize>> = Vec::new();
-        for place in uids.iter().filter_map(|uid| self.uids.binary_search(uid).ok()) {
+        for place in self.saved.iter().filter_map(|uid| self.uids.place(uid)) {
             match places.last_mut() {
                 Some(last) if last.end == place => last.end += 1,
                 _ => places.push(place..place + 1),
@@ -131,17 +130,13 @@ impl View {
 
     /// The UIDs at these places.
     pub(crate) fn uids_at(&self, places: &[Range<usize>]) -> Vec<Uid> {
-        places.iter().flat_map(|range| &self.uids[range.clone()]).map(|uid| Uid(*uid)).collect()
+        places.iter().flat_map(|range| self.uids.within(range.clone())).map(Uid).collect()
     }
 
     /// The runs of UIDs that hold exactly the messages at these places: UIDs only grow, so what lies
     /// between two messages that were neighbours cannot be another message.
     pub(crate) fn runs_at(&self, places: &[Range<usize>]) -> Vec<UidRange> {
-        let run = |range: &Range<usize>| {
-            let uids = self.uids.get(range.clone())?;
-            Some(UidRange { first: Uid(*uids.first()?), last: Uid(*uids.last()?) })
-        };
-        places.iter().filter_map(run).collect()
+        places.iter().filter_map(|range| self.uids.span(range)).collect()
     }
 
     /// The run of all messages.
@@ -181,9 +176,8 @@ impl View {
 
     fn note_gone(&mut self, vanished: &[UidRange]) {
         for range in vanished {
-            let start = self.uids.partition_point(|&uid| uid < range.first.0);
-            let end = self.uids.partition_point(|&uid| uid <= range.last.0);
-            self.gone.extend_from_slice(&self.uids[start..end]);
+            let places = self.uids.places(range.first.0, range.last.0);
+            self.gone.extend(self.uids.within(places));
         }
         if !vanished.is_empty() {
             self.gone.sort_unstable();
@@ -212,8 +206,8 @@ impl View {
                 }
             }
         }
-        self.uids.retain(|uid| gone.binary_search(uid).is_err());
-        self.saved.retain(|uid| gone.binary_search(uid).is_err());
+        self.uids.remove(&gone);
+        self.saved.remove(&gone);
     }
 
     fn tell_changed(
@@ -222,7 +216,7 @@ impl View {
         features: &Features,
         changed: &[MessageState],
     ) {
-        let last = self.uids.last().copied().unwrap_or(0);
+        let last = self.uids.last().unwrap_or(0);
         let mut new_keyword = false;
         for message in changed {
             new_keyword |= self.keywords.learn(&message.flags);
@@ -369,7 +363,7 @@ mod tests {
     #[test]
     fn the_saved_result_is_a_set_of_its_own() {
         let mut view = view(&[3, 5, 9]);
-        view.saved = vec![3, 7, 9];
+        view.saved = [3, 7, 9].into_iter().collect();
         assert_eq!(picked(&view, "$", false), Some(vec![3, 9]));
         assert_eq!(picked(&view, "$", true), Some(vec![3, 9]));
     }

@@ -200,14 +200,12 @@ impl Fetcher<'_, '_> {
         let (mut slices, mut slice, mut room) = (Vec::new(), Vec::new(), SLICE);
         let uids = &self.selected.view.uids;
         for run in runs {
-            let start = uids.partition_point(|uid| *uid < run.first.0);
-            let end = uids.partition_point(|uid| *uid <= run.last.0);
-            let mut rest = &uids[start..end];
+            let mut rest = uids.places(run.first.0, run.last.0);
             while !rest.is_empty() {
-                let (taken, after) = rest.split_at(room.min(rest.len()));
-                slice.push(UidRange { first: Uid(taken[0]), last: Uid(taken[taken.len() - 1]) });
+                let taken = rest.start..rest.end.min(rest.start + room);
+                slice.extend(uids.span(&taken));
                 room -= taken.len();
-                rest = after;
+                rest.start = taken.end;
                 if room == 0 {
                     slices.push(std::mem::take(&mut slice));
                     room = SLICE;

@@ -8,6 +8,7 @@ mod test;
 use crate::outcome::{Failure, Outcome, done};
 use crate::selected::Selected;
 use crate::session::Session;
+use crate::uids::Uids;
 use std::sync::Arc;
 use test::{Candidate, Test, Text};
 use wardpost_imap_wire::{SearchKey, SearchRequest, SearchReturn, Tag, write};
@@ -34,7 +35,7 @@ pub(crate) async fn search(
     if saves {
         // What a failed search saves is nothing (RFC 5182 §2.1). Keys that mean the old result
         // have been read by now.
-        selected.view.saved = Vec::new();
+        selected.view.saved = Uids::default();
     }
     let by_modseq =
         request.keys.iter().any(|key| key.any(&|key| matches!(key, SearchKey::ModSeq(_))));
@@ -128,7 +129,7 @@ async fn read(
 
 /// What SAVE keeps: everything, or only what MIN and MAX tell when nothing else is asked
 /// (RFC 5182 §2.4).
-fn to_save(returns: &[SearchReturn], hits: &[Hit]) -> Vec<u32> {
+fn to_save(returns: &[SearchReturn], hits: &[Hit]) -> Uids {
     use SearchReturn::{All, Count, Max, Min};
     let has = |wanted| returns.contains(&wanted);
     if has(All) || has(Count) || !(has(Min) || has(Max)) {
@@ -138,7 +139,7 @@ fn to_save(returns: &[SearchReturn], hits: &[Hit]) -> Vec<u32> {
     saved.extend(hits.first().filter(|_| has(Min)).map(|hit| hit.uid.0));
     saved.extend(hits.last().filter(|_| has(Max)).map(|hit| hit.uid.0));
     saved.dedup();
-    saved
+    saved.into_iter().collect()
 }
 
 struct Answer<'a> {
