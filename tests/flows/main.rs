@@ -16,4 +16,5 @@ mod out_01_verified_tls_delivers;
 mod out_02_no_tls_goes_to_pickup;
 mod pickup;
 mod pickup_01_patient_reads_and_answers;
+mod pickup_02_chromium_reads_and_answers;
 mod rest_01_nothing_readable_at_rest;

@@ -28,6 +28,19 @@ impl Letter {
         practice.submit(&practice.dana, &[patient], &text)?;
         Ok(Self { patient: patient.to_owned() })
     }
+
+    /// Dana writes to a patient, as plain text and as `html`.
+    pub(crate) fn send_formatted(practice: &Practice, patient: &str, html: &str) -> Result<Self> {
+        let text = format!(
+            "From: Dr. Dana Reyes <{}>\r\nTo: {patient}\r\nSubject: {SUBJECT}\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/alternative; boundary=\"=_wp\"\r\n\r\n\
+             --=_wp\r\nContent-Type: text/plain\r\n\r\nDear Pat, your result: {BODY}.\r\n\
+             --=_wp\r\nContent-Type: text/html\r\n\r\n{html}\r\n--=_wp--\r\n",
+            practice.dana,
+        );
+        practice.submit(&practice.dana, &[patient], &text)?;
+        Ok(Self { patient: patient.to_owned() })
+    }
 }
 
 /// What the patient holds: the link from the notice, and the code that Dana told by phone.

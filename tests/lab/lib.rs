@@ -5,6 +5,7 @@
 //! was just built. Everything a lab starts ends with it.
 
 pub mod ca;
+pub mod chromium;
 pub mod destinations;
 pub mod dovecot;
 pub mod imap;
