@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wardpost_keys::{AccountKeys, RecoveryCertificate};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
-use wardpost_store::{Column, Store};
+use wardpost_store::{Column, Store, record};
 
 use crate::error::DirectoryError;
 use crate::types::{DkimAlgorithm, DkimKey};
@@ -14,9 +14,7 @@ const VERSION: u8 = 1;
 
 /// Writes a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    // Serialising our own structs into memory cannot fail: no length is unknown, no writer is full.
-    #[allow(clippy::expect_used)]
-    postcard::to_extend(record, vec![VERSION]).expect("records serialise into memory")
+    record::encode(VERSION, record)
 }
 
 /// Reads a record; `what` names its kind in the error.
@@ -24,12 +22,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     what: &'static str,
 ) -> Result<T, DirectoryError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|_| DirectoryError::Record(what))
-        }
-        _ => Err(DirectoryError::Record(what)),
-    }
+    record::decode(VERSION, bytes).map_err(|_| DirectoryError::Record(what))
 }
 
 /// The key of [`SystemRecord`].

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wardpost_keys::{Index, KeyPacket, Name, Record, Sealed};
+use wardpost_store::record;
 
 use crate::error::MailboxError;
 use crate::layout::BlobId;
@@ -13,9 +14,7 @@ const VERSION: u8 = 1;
 
 /// Writes a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    // Serialising our own structs into memory cannot fail: no length is unknown, no writer is full.
-    #[allow(clippy::expect_used)]
-    postcard::to_extend(record, vec![VERSION]).expect("records serialise into memory")
+    record::encode(VERSION, record)
 }
 
 /// Reads a record; `what` names its kind in the error.
@@ -23,12 +22,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     what: &'static str,
 ) -> Result<T, MailboxError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|_| MailboxError::Record(what))
-        }
-        _ => Err(MailboxError::Record(what)),
-    }
+    record::decode(VERSION, bytes).map_err(|_| MailboxError::Record(what))
 }
 
 /// What holds for the whole account.

@@ -23,7 +23,7 @@ impl Parcels {
             let mut record = inner.parcel(id)?;
             record.answered = Some(inner.now());
             let mut batch = Batch::new();
-            batch.put(Column::Parcel, id.record(), record::encode(&record)?);
+            batch.put(Column::Parcel, id.record(), record::encode(&record));
             Ok(inner.store.commit(batch).await?)
         })
         .await
@@ -180,7 +180,7 @@ fn end(
 ) -> Result<(), ParcelError> {
     record.end = Some(how);
     batch
-        .put(Column::Parcel, id.record(), record::encode(record)?)
+        .put(Column::Parcel, id.record(), record::encode(record))
         .delete(Column::Parcel, id.body())
         .delete(Column::Parcel, id.tries());
     Ok(())
@@ -255,7 +255,7 @@ impl Inner {
         let mut batch = Batch::new();
         batch
             .require_value(Column::Parcel, key.record(), before)
-            .put(Column::Parcel, key.record(), record::encode(&new)?)
+            .put(Column::Parcel, key.record(), record::encode(&new))
             .delete(Column::Parcel, key.note())
             .delete(Column::Parcel, key.tries());
         let mut lost = self.supersede(&mut batch, key, generation)?;

@@ -173,7 +173,7 @@ impl Parcels {
             let mut batch = Batch::new();
             batch
                 .require_value(Column::Parcel, keys.recipient.record(), before)
-                .put(Column::Parcel, keys.recipient.record(), record::encode(&record)?)
+                .put(Column::Parcel, keys.recipient.record(), record::encode(&record))
                 .delete(Column::Parcel, keys.recipient.note());
             Ok(inner.store.commit(batch).await?)
         })
@@ -221,10 +221,10 @@ impl Inner {
         all.wrong += 1;
         all.not_before = parcel.not_before;
         let mut batch = Batch::new();
-        batch.put(Column::Parcel, id.tries(), record::encode(&parcel)?).put(
+        batch.put(Column::Parcel, id.tries(), record::encode(&parcel)).put(
             Column::Parcel,
             recipient.tries(),
-            record::encode(&all)?,
+            record::encode(&all),
         );
         self.store.commit(batch).await?;
         Ok((PARCEL_TRIES - parcel.wrong).min(RECIPIENT_TRIES - all.wrong))
@@ -317,7 +317,7 @@ impl Inner {
             record.opened(now);
             let mut batch = Batch::new();
             batch
-                .put(Column::Parcel, id.record(), record::encode(&record)?)
+                .put(Column::Parcel, id.record(), record::encode(&record))
                 .delete(Column::Parcel, id.tries())
                 .delete(Column::Parcel, record.recipient_key.tries());
             self.store.commit(batch).await?;

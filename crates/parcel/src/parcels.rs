@@ -191,7 +191,7 @@ impl Parcels {
         let message = Secret::new(new.message.to_vec());
         let certificate = addressee.certificate;
         let body = blocking(move || seal(&token, id, &message, &certificate)).await?;
-        let record = record::encode(&record)?;
+        let record = record::encode(&record);
         let recipient = recipient_key.record();
         match (addressee.known, created.newcomer.as_ref().and_then(|cell| cell.get())) {
             (Some(known), _) => batch.require_value(Column::Parcel, recipient, known),
@@ -237,7 +237,7 @@ fn seal(
 ) -> Result<Vec<u8>, ParcelError> {
     let sealed = seal_message(message.expose(), &[certificate])?;
     let packet = sealed.packets.into_iter().next().ok_or(ParcelError::Damaged)?;
-    token.seal(id, record::encode(&Content { packet, body: sealed.body })?)
+    token.seal(id, record::encode(&Content { packet, body: sealed.body }))
 }
 
 impl Inner {
@@ -303,7 +303,7 @@ impl Inner {
         let (keys, code) = self.make_keys().await?;
         let certificate = keys.certificate().clone();
         let record = RecipientRecord { keys, generation: 0, has_passphrase: false };
-        Ok(Newcomer { record: record::encode(&record)?, certificate, code })
+        Ok(Newcomer { record: record::encode(&record), certificate, code })
     }
 
     /// Makes a key for a recipient, and the code that opens it.

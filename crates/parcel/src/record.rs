@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wardpost_keys::{AccountKeys, Body, KeyPacket, Sealed};
 use wardpost_mail::{AccountId, Address};
+use wardpost_store::record::{self, RecordError};
 use wardpost_store::{Column, Store};
 
 /// Version of every record here.
@@ -192,18 +193,20 @@ pub(crate) fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
 }
 
-pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, ParcelError> {
-    postcard::to_extend(record, vec![VERSION]).map_err(|_| ParcelError::Damaged)
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    record::encode(VERSION, record)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParcelError> {
-    match bytes.split_first() {
-        Some((&VERSION, record)) => match postcard::take_from_bytes(record) {
-            Ok((record, [])) => Ok(record),
-            _ => Err(ParcelError::Damaged),
-        },
-        Some((&found, _)) => Err(ParcelError::Version { found, known: VERSION }),
-        None => Err(ParcelError::Damaged),
+    Ok(record::decode(VERSION, bytes)?)
+}
+
+impl From<RecordError> for ParcelError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Version { found, known } => Self::Version { found, known },
+            RecordError::Damaged => Self::Damaged,
+        }
     }
 }
 
@@ -241,11 +244,11 @@ mod tests {
     #[test]
     fn version_1_is_frozen() {
         let frozen = include_bytes!("../testdata/parcel-v1.bin");
-        assert_eq!(encode(&parcel()).unwrap(), frozen);
+        assert_eq!(encode(&parcel()), frozen);
         assert_eq!(decode::<ParcelRecord>(frozen).unwrap(), parcel());
         let tries = Tries { wrong: 4, not_before: 1_700_000_000_000 };
         let frozen = [1, 4, 0x80, 0xd0, 0x95, 0xff, 0xbc, 0x31];
-        assert_eq!(encode(&tries).unwrap(), frozen);
+        assert_eq!(encode(&tries), frozen);
         assert_eq!(decode::<Tries>(&frozen).unwrap(), tries);
     }
 

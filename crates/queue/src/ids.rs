@@ -34,7 +34,7 @@ impl Ids {
         if after > self.end {
             let end = after.saturating_add(BLOCK);
             let mut batch = Batch::new();
-            batch.put(Column::Queue, COUNTER_KEY, encode(&end)?);
+            batch.put(Column::Queue, COUNTER_KEY, encode(&end));
             store.commit(batch).await?;
             self.end = end;
         }

@@ -59,7 +59,7 @@ impl Change {
             None => {
                 for (index, record) in &self.recipients {
                     let key = records::recipient_key(id, *index);
-                    batch.put(Column::Queue, key, records::encode(record)?);
+                    batch.put(Column::Queue, key, records::encode(record));
                 }
             }
         }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 use wardpost_mail::{AccountId, Envelope, QueueId};
 use wardpost_policy::Route;
+use wardpost_store::record::{self, RecordError};
 use wardpost_store::{Batch, Column};
 
 /// Version of every record here.
@@ -76,18 +77,20 @@ impl RecipientRecord {
     }
 }
 
-pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, QueueError> {
-    postcard::to_extend(record, vec![VERSION]).map_err(|_| QueueError::Damaged)
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    record::encode(VERSION, record)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueueError> {
-    match bytes.split_first() {
-        Some((&VERSION, record)) => match postcard::take_from_bytes(record) {
-            Ok((record, [])) => Ok(record),
-            _ => Err(QueueError::Damaged),
-        },
-        Some((&found, _)) => Err(QueueError::Version { found, known: VERSION }),
-        None => Err(QueueError::Damaged),
+    Ok(record::decode(VERSION, bytes)?)
+}
+
+impl From<RecordError> for QueueError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Version { found, known } => Self::Version { found, known },
+            RecordError::Damaged => Self::Damaged,
+        }
     }
 }
 
@@ -148,11 +151,11 @@ pub(crate) fn put_item(
         created: now,
         size: item.message.len() as u64,
     };
-    batch.put(Column::Queue, item_key(id), encode(&record)?);
+    batch.put(Column::Queue, item_key(id), encode(&record));
     batch.put(Column::Queue, message_key(id), &item.message);
     for (index, route) in (0..).zip(&item.routes) {
         let record = RecipientRecord::new(route.clone(), unix_ms::of(now));
-        batch.put(Column::Queue, recipient_key(id, index), encode(&record)?);
+        batch.put(Column::Queue, recipient_key(id, index), encode(&record));
     }
     Ok(())
 }
@@ -199,10 +202,10 @@ mod tests {
     #[test]
     fn version_1_is_frozen() {
         let frozen_item = include_bytes!("../testdata/item-v1.bin");
-        assert_eq!(encode(&item()).unwrap(), frozen_item);
+        assert_eq!(encode(&item()), frozen_item);
         assert_eq!(decode::<ItemRecord>(frozen_item).unwrap(), item());
         let frozen_recipient = include_bytes!("../testdata/recipient-v1.bin");
-        assert_eq!(encode(&recipient()).unwrap(), frozen_recipient);
+        assert_eq!(encode(&recipient()), frozen_recipient);
         assert_eq!(decode::<RecipientRecord>(frozen_recipient).unwrap(), recipient());
     }
 

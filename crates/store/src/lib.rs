@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod layout;
 mod metrics;
+pub mod record;
 mod store;
 mod writer;
 
