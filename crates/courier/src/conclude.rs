@@ -3,9 +3,10 @@
 use crate::courier::Courier;
 use crate::fate::{Fate, Word};
 use crate::local::unix;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use wardpost_directory::Resolution;
-use wardpost_mail::{Address, EnhancedStatus, Envelope, Reply, ReversePath};
+use wardpost_mail::{Address, EnhancedStatus, Envelope, QueueId, Reply, ReversePath, TlsGrade};
+use wardpost_mailbox::Delivery;
 use wardpost_message::dsn::{self, Action, RecipientStatus};
 use wardpost_parcel::Created;
 use wardpost_policy::Route;
@@ -33,32 +34,77 @@ struct Conclusion<'w> {
     /// Whom a parcel was made for, an envelope may name somebody twice; and the parcels, which must
     /// live until the record is committed.
     parcels: Vec<(&'w Address, Created)>,
+    /// What is put into mailboxes here by the same commit.
+    delivery: Option<Delivery>,
+}
+
+/// What came of an attempt, to be committed.
+pub(crate) struct Concluded {
+    pub(crate) record: Record,
+    /// To be counted once the record is committed.
+    pub(crate) tally: Vec<Entry>,
+    /// They must live until the record is committed.
+    pub(crate) parcels: Vec<Created>,
+}
+
+/// One recipient's attempt, for metrics and the log.
+pub(crate) struct Entry {
+    kind: Kind,
+    /// The route of a delivery, where it was one.
+    delivered_by: Option<&'static str>,
+    route: &'static str,
+    grade: Option<TlsGrade>,
+    age: Duration,
+    outcome: &'static str,
+}
+
+impl Entry {
+    fn of(work: &Work, fate: &Fate) -> Self {
+        let route = work.route.name();
+        let (delivered_by, outcome) = match fate.word {
+            Word::Done { .. } if work.kind == Kind::Notice => (Some("notice"), "delivered"),
+            Word::Done { .. } => (Some(route), "delivered"),
+            Word::Pickup => (Some("pickup"), "parcel"),
+            Word::Later(_) if !work.expired => (None, "deferred"),
+            Word::Later(_) | Word::Never(_) => (None, "failed"),
+        };
+        let age = SystemTime::now().duration_since(work.created).unwrap_or_default();
+        Self { kind: work.kind, delivered_by, route, grade: fate.evidence.grade, age, outcome }
+    }
 }
 
 impl Courier {
     /// Turns the fates of `work`'s recipients into a record for the queue, with the parcels that are
-    /// made by committing it.
+    /// made, and the local delivery that is done, by committing it.
     pub(crate) async fn conclude(
         &self,
         work: &Work,
         message: &[u8],
         fates: Vec<Fate>,
-    ) -> (Record, Vec<Created>) {
+        delivery: Option<Delivery>,
+    ) -> Concluded {
         let mut conclusion = Conclusion {
             work,
             message,
             record: Record::new(),
             told: Vec::new(),
             parcels: Vec::new(),
+            delivery,
         };
+        let mut tally = Vec::new();
         for (to, fate) in work.recipients.iter().zip(fates) {
             let fate = self.settle_pickup(&mut conclusion, to, fate).await;
-            self.count(work, &fate);
+            tally.push(Entry::of(work, &fate));
             conclusion.note(to, fate);
         }
-        let Conclusion { mut record, told, parcels, .. } = conclusion;
+        let Conclusion { mut record, told, parcels, delivery, .. } = conclusion;
         self.report(&mut record, work, message, &told);
-        (record, parcels.into_iter().map(|(_, created)| created).collect())
+        if let Some(delivery) = delivery {
+            record
+                .commit_by(move |batch| Box::pin(async move { Ok(delivery.commit(batch).await?) }));
+        }
+        let parcels = parcels.into_iter().map(|(_, created)| created).collect();
+        Concluded { record, tally, parcels }
     }
 
     /// Makes the parcel where one is due; what cannot become a parcel fails or waits.
@@ -72,7 +118,8 @@ impl Courier {
             return fate;
         }
         let work = conclusion.work;
-        let (Kind::Mail, Some(sender)) = (work.kind, work.sender) else {
+        let sender = work.sender.and_then(|sender| self.parts.directory.account(sender));
+        let (Kind::Mail, Some(sender)) = (work.kind, sender) else {
             // RFC 5248 X.7.10: encryption needed.
             let text = "no encrypted way to the recipient, and no practice member to answer for it";
             let reply = Reply::new(550, EnhancedStatus::new(5, 7, 10), text);
@@ -89,9 +136,15 @@ impl Courier {
             return Fate { word: Word::Later(reply), ..fate };
         }
         let message = conclusion.message;
-        match self.add_parcel(&mut conclusion.record, sender, recipient, message).await {
-            Ok(created) => {
-                conclusion.parcels.push((recipient, created));
+        match self.make_parcel(&sender, recipient, message).await {
+            Ok(made) => {
+                conclusion.record.batch().append(made.batch);
+                conclusion.record.follow_up(made.notice);
+                conclusion.parcels.push((recipient, made.created));
+                conclusion.delivery = match (conclusion.delivery.take(), made.code_mail) {
+                    (Some(one), Some(other)) => Some(one.and(other)),
+                    (one, other) => one.or(other),
+                };
                 fate
             }
             Err(error) => {
@@ -103,31 +156,15 @@ impl Courier {
         }
     }
 
-    fn count(&self, work: &Work, fate: &Fate) {
-        let age = SystemTime::now().duration_since(work.created).unwrap_or_default();
-        let grade = fate.evidence.grade;
-        let outcome = match fate.word {
-            Word::Done { .. } => {
-                let route = if work.kind == Kind::Notice { "notice" } else { work.route.name() };
-                self.metrics.delivered(route, grade, age);
-                "delivered"
-            }
-            Word::Pickup => {
-                self.metrics.delivered("pickup", grade, age);
-                "parcel"
-            }
-            Word::Later(_) if !work.expired => "deferred",
-            Word::Later(_) | Word::Never(_) => "failed",
-        };
+    /// Counts an attempt that was recorded.
+    pub(crate) fn count(&self, id: QueueId, entry: &Entry) {
+        let Entry { kind, delivered_by, route, grade, age, outcome } = *entry;
+        if let Some(by) = delivered_by {
+            self.metrics.delivered(by, grade, age);
+        }
         self.metrics.attempt(outcome);
-        tracing::info!(
-            queue_id = %work.id,
-            kind = work.kind.name(),
-            route = work.route.name(),
-            grade = grade.map_or("none", |grade| grade.name()),
-            outcome,
-            "attempt"
-        );
+        let grade = grade.map_or("none", |grade| grade.name());
+        tracing::info!(queue_id = %id, kind = kind.name(), route, grade, outcome, "attempt");
     }
 
     /// Queues the reports that the sender is due, one for each kind of news.

@@ -1,5 +1,6 @@
 //! The courier itself: takes work, hands it to its route, records what came of it.
 
+use crate::conclude::Concluded;
 use crate::fate::{Fate, Word};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use wardpost_mail::{EnhancedStatus, Reply};
+use wardpost_mailbox::Delivery;
 use wardpost_net::Shutdown;
 use wardpost_policy::Route;
 use wardpost_queue::{Evidence, Kind, Work};
@@ -88,20 +90,25 @@ impl Courier {
                 return;
             }
         };
-        let fates = self.carry_out(&work, &message).await;
-        let (record, parcels) = self.conclude(&work, &message, fates).await;
-        if let Err(error) = self.parts.queue.record(work, record).await {
-            // Nothing was written, parcels included; the recipients are due again in a minute.
-            tracing::warn!(queue_id = %id, %error, "an attempt could not be recorded");
+        let (fates, delivery) = self.carry_out(&work, &message).await;
+        let Concluded { record, tally, parcels } =
+            self.conclude(&work, &message, fates, delivery).await;
+        match self.parts.queue.record(work, record).await {
+            Ok(_) => tally.iter().for_each(|entry| self.count(id, entry)),
+            // Nothing was written, parcels and local deliveries included; the recipients are due
+            // again in a minute.
+            Err(error) => {
+                tracing::warn!(queue_id = %id, %error, "an attempt could not be recorded");
+            }
         }
         drop(parcels);
     }
 
-    /// Does what the route says; one fate for each recipient.
-    async fn carry_out(&self, work: &Work, message: &[u8]) -> Vec<Fate> {
+    /// Does what the route says; one fate for each recipient, and what is to be delivered here.
+    async fn carry_out(&self, work: &Work, message: &[u8]) -> (Vec<Fate>, Option<Delivery>) {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
-        match (&work.route, work.kind) {
-            (Route::Local, _) => self.try_local(work, message).await,
+        let fates = match (&work.route, work.kind) {
+            (Route::Local, _) => return self.try_local(work, message).await,
             (Route::Direct { .. }, Kind::Notice) => self.try_notice(work, message).await,
             (Route::Direct { floor }, Kind::Mail | Kind::Report) => {
                 self.try_direct(work, Floor::new(*floor), message).await
@@ -114,7 +121,8 @@ impl Courier {
                 let status = EnhancedStatus::new(4, 7, 1);
                 all(Fate::of_ours(Reply::new(451, status, "waits for a decision")))
             }
-        }
+        };
+        (fates, None)
     }
 
     /// Closes idle connections in good time, until aborted.

@@ -27,9 +27,9 @@
 //! had, in clear where there is none.
 //!
 //! # One commit
-//! Outcomes, parcels, notices, code mails and reports of one attempt are written in one commit with
-//! the queue's record: after a crash there are all of them or none, and in the latter case the
-//! attempt is made again.
+//! Outcomes, local deliveries, parcels, notices, code mails and reports of one attempt are written in
+//! one commit with the queue's record: after a crash there are all of them or none, and in the latter
+//! case the attempt is made again. So local mail, reports included, is delivered exactly once.
 //!
 //! # Decided, and why
 //! - A host that turns us away with 5yz in its greeting is passed over like one that does not
@@ -61,6 +61,7 @@ mod pickup;
 mod pool;
 mod probe;
 mod settings;
+mod unread;
 
 pub use courier::Courier;
 pub use probe::{HostReport, Outlook, PathReport};

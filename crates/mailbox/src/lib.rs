@@ -59,8 +59,10 @@ mod state;
 mod table;
 mod types;
 
+pub use add::Delivery;
 pub use error::MailboxError;
 pub use read::Summaries;
+pub use seal::SealedMail;
 pub use types::{
     Changes, Destination, FlagOp, Flags, MailboxInfo, MessageState, ModSeq, NewMessage, Snapshot,
     SpecialUse, Status, StoreOutcome, SystemFlags, UidRange,
@@ -77,7 +79,7 @@ use wardpost_message::Summary;
 use wardpost_store::{Batch, Column, Committed, Store};
 
 use crate::account::{AccountState, OpenAccount, detached, run};
-use crate::add::Recipient;
+use crate::add::{Load, Recipient};
 use crate::layout::{Kind, account_key, account_prefix, mailbox_of};
 use crate::state::{MailboxState, now};
 
@@ -114,24 +116,58 @@ impl Mailboxes {
         to: &[Destination],
         received: i64,
     ) -> Result<Committed, MailboxError> {
-        if to.is_empty() {
-            return Err(MailboxError::NoSuchDestination);
-        }
         let raw = Arc::new(raw);
         // A mailbox may be deleted between the look and the lock; then INBOX takes the mail.
         for _ in 0..3 {
-            let recipients = self.recipients(to)?;
-            let small = raw.len() <= seal::SMALL && recipients.len() <= seal::FEW;
-            let text = raw.clone();
-            let addings =
-                run(small, move || add::seal_delivery(&text, recipients, received)).await?;
-            match addings.add(&self.0.store).await {
-                Ok((committed, _)) => return Ok(committed),
+            let delivery = self.prepare(raw.clone(), to, received).await?;
+            match delivery.commit(Batch::new()).await {
                 Err(MailboxError::NoSuchMailbox) => {}
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
         }
         Err(MailboxError::Busy)
+    }
+
+    /// Seals a message as [`Mailboxes::deliver`] does and leaves the commit to the caller, who may
+    /// have something to commit along with it.
+    ///
+    /// # Errors
+    /// When `to` is empty, sealing fails or the store cannot be read.
+    pub async fn prepare(
+        &self,
+        raw: Arc<Vec<u8>>,
+        to: &[Destination],
+        received: i64,
+    ) -> Result<Delivery, MailboxError> {
+        if to.is_empty() {
+            return Err(MailboxError::NoSuchDestination);
+        }
+        let recipients = self.recipients(to)?;
+        let small = raw.len() <= seal::SMALL && recipients.len() <= seal::FEW;
+        let addings = run(small, move || add::seal_delivery(&raw, recipients, received)).await?;
+        Ok(Delivery { store: self.0.store.clone(), load: Load(vec![addings]) })
+    }
+
+    /// A delivery of nothing, to add others to.
+    pub fn nothing(&self) -> Delivery {
+        Delivery { store: self.0.store.clone(), load: Load(Vec::new()) }
+    }
+
+    /// Makes a delivery, to the INBOX, of a mail that was sealed earlier to `account` among others.
+    ///
+    /// # Errors
+    /// [`MailboxError::NoSuchDestination`] when it was not sealed to that account, or when the store
+    /// cannot be read.
+    pub fn prepare_sealed(
+        &self,
+        mail: &SealedMail,
+        account: AccountId,
+        received: i64,
+    ) -> Result<Delivery, MailboxError> {
+        let account = self.account(account);
+        let mailbox = account.delivery_mailbox(SpecialUse::Inbox)?;
+        let addings = add::take_up(mail, account, mailbox, received)?;
+        Ok(Delivery { store: self.0.store.clone(), load: Load(vec![addings]) })
     }
 
     /// Where the destinations are, sorted, each mailbox once.

@@ -1,9 +1,11 @@
 //! From a message in the clear to the records that are kept, and back.
 
+use serde::{Deserialize, Serialize};
 use wardpost_keys::{
     AccountCertificate, Body, Index, KeyPacket, Sealed, SealedMessage, SessionKey, Unlocked,
     seal_message,
 };
+use wardpost_mail::AccountId;
 use wardpost_message::{Summary, summarise};
 
 use crate::error::MailboxError;
@@ -16,6 +18,60 @@ use crate::types::{Flags, SystemFlags};
 /// Above this many octets, or recipients, sealing and opening leave the async threads.
 pub(crate) const SMALL: usize = 64 * 1024;
 pub(crate) const FEW: usize = 4;
+
+/// A message sealed once to several accounts, so that each can be given it now or at any later time
+/// while nobody else, this server included, can read it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SealedMail {
+    pub(crate) size: u32,
+    pub(crate) body: Sealed<Body>,
+    /// Under the session key.
+    pub(crate) summary: Sealed<Index>,
+    packets: Vec<(AccountId, KeyPacket)>,
+}
+
+impl SealedMail {
+    /// Seals a message (RFC 5322, CRLF) to these accounts; nobody can be added later.
+    ///
+    /// # Errors
+    /// When sealing fails.
+    pub fn seal(raw: &[u8], to: &[(AccountId, AccountCertificate)]) -> Result<Self, MailboxError> {
+        let certificates: Vec<_> = to.iter().map(|(_, certificate)| certificate).collect();
+        let Sealing { body, packets, size, session_key, summary, .. } =
+            Sealing::new(raw, &certificates)?;
+        let summary = session_key.seal_index(&summary);
+        let packets = to.iter().map(|(account, _)| *account).zip(packets).collect();
+        Ok(Self { size, body, summary, packets })
+    }
+
+    /// Whether it was sealed to this account.
+    pub fn is_for(&self, account: AccountId) -> bool {
+        self.packet(account).is_some()
+    }
+
+    pub(crate) fn packet(&self, account: AccountId) -> Option<&KeyPacket> {
+        self.packets.iter().find(|(to, _)| *to == account).map(|(_, packet)| packet)
+    }
+
+    /// As bytes, to be kept by somebody else.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Takes up what [`SealedMail::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`MailboxError::Record`] when it is damaged or of another version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MailboxError> {
+        decode(bytes, "sealed mail")
+    }
+}
+
+impl std::fmt::Debug for SealedMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealedMail({} octets to {} accounts)", self.size, self.packets.len())
+    }
+}
 
 /// A message sealed for its recipients, its summary not sealed yet.
 pub(crate) struct Sealing {

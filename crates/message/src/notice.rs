@@ -52,6 +52,42 @@ pub struct CodeMail<'a> {
     pub now: i64,
 }
 
+/// What a sender is told who writes to somebody whose code was made before they came here.
+#[derive(Debug, Clone)]
+pub struct KnownCodeMail<'a> {
+    /// An address of the practice that is no person's.
+    pub from: &'a Address,
+    /// The sender of the message that waits.
+    pub to: &'a Address,
+    /// Whose provider cannot receive encrypted mail.
+    pub recipient: &'a Address,
+    /// Who was told the code, by name; `None` when an administrator made it.
+    pub who_knows: Option<&'a str>,
+    /// Message-ID with angle brackets.
+    pub message_id: &'a str,
+    /// Message-ID of the message that waits, for threading.
+    pub about: Option<&'a str>,
+    /// Now, in seconds since 1970 UTC.
+    pub now: i64,
+}
+
+/// What the sender of a parcel is told that nobody opened.
+#[derive(Debug, Clone)]
+pub struct UnreadMail<'a> {
+    /// An address of the practice that is no person's.
+    pub from: &'a Address,
+    /// The sender of the message.
+    pub to: &'a Address,
+    /// Who did not read it.
+    pub recipient: &'a Address,
+    /// When the message was sent, in seconds since 1970 UTC.
+    pub sent: i64,
+    /// Message-ID with angle brackets.
+    pub message_id: &'a str,
+    /// Now.
+    pub now: i64,
+}
+
 /// Writes the notice as a mail.
 pub fn build(notice: &NoticeText<'_>) -> Vec<u8> {
     let practice = without_controls(notice.practice);
@@ -99,16 +135,57 @@ pub fn code_mail(mail: &CodeMail<'_>) -> Vec<u8> {
          asked again once they have set a password of their own.\n",
         mail.code.expose(),
     );
-    let mut builder = automatic(mail.from, "Mail delivery", mail.to, mail.message_id, mail.now);
-    if let Some(about) = mail.about.and_then(|id| message_ids(id).pop()) {
-        builder = builder
-            .header("In-Reply-To", Raw::new(about.clone()))
-            .header("References", Raw::new(about));
-    }
-    builder
+    let builder = automatic(mail.from, "Mail delivery", mail.to, mail.message_id, mail.now);
+    threaded(builder, mail.about)
         .subject(format!("Please tell {recipient} their code by phone"))
         .text_body(with_crlf(&text))
         .write()
+}
+
+/// Writes the mail that tells a sender who knows a recipient's code. It is delivered locally only.
+pub fn known_code_mail(mail: &KnownCodeMail<'_>) -> Vec<u8> {
+    let recipient = mail.recipient;
+    let who = match mail.who_knows.map(without_controls).filter(|name| !name.trim().is_empty()) {
+        Some(name) => format!("{name} has it and can tell them again"),
+        None => "whoever looks after the mail server can make a new one".to_owned(),
+    };
+    let text = format!(
+        "{recipient}'s provider cannot receive encrypted mail. Your message is not lost:\n\
+         it waits for them on our own web page, and they have been sent a link.\n\n\
+         They open it with the code that they were told for an earlier message. If\n\
+         they do not have that code any more, {who}.\n",
+    );
+    let builder = automatic(mail.from, "Mail delivery", mail.to, mail.message_id, mail.now);
+    threaded(builder, mail.about)
+        .subject(format!("{recipient} needs their code to read your message"))
+        .text_body(with_crlf(&text))
+        .write()
+}
+
+/// Writes the mail that tells a sender that a message was not read. It is delivered locally only.
+pub fn unread_mail(mail: &UnreadMail<'_>) -> Vec<u8> {
+    let recipient = mail.recipient;
+    let text = format!(
+        "Your message to {recipient}\nof {} was not read.\n\n\
+         Their provider cannot receive encrypted mail, so it waited for them on our\n\
+         own web page. They never opened it there, and it has now been deleted.\n\n\
+         Please reach them another way, or send the message again.\n",
+        long_date(mail.sent),
+    );
+    automatic(mail.from, "Mail delivery", mail.to, mail.message_id, mail.now)
+        .subject(format!("{recipient} did not read your message"))
+        .text_body(with_crlf(&text))
+        .write()
+}
+
+/// Puts a mail into the thread of the message that it is about.
+fn threaded<'a>(builder: MessageBuilder<'a>, about: Option<&str>) -> MessageBuilder<'a> {
+    match about.and_then(|id| message_ids(id).pop()) {
+        Some(about) => builder
+            .header("In-Reply-To", Raw::new(about.clone()))
+            .header("References", Raw::new(about)),
+        None => builder,
+    }
 }
 
 /// What all automatic mail has in common (RFC 3834 §5).
@@ -209,6 +286,44 @@ mod tests {
             read.text.starts_with("lee@example.test's provider cannot receive encrypted mail.")
         );
         assert_eq!(headers::get(&raw, "In-Reply-To").unwrap(), "<1@clinic.test>");
+    }
+
+    #[test]
+    fn who_knows_the_code_is_named_and_the_code_is_not() {
+        let [from, to, recipient] =
+            ["no-reply@clinic.test", "kim@clinic.test", "lee@example.test"].map(address);
+        let mail = |who_knows| KnownCodeMail {
+            from: &from,
+            to: &to,
+            recipient: &recipient,
+            who_knows,
+            message_id: "<3@clinic.test>",
+            about: Some("<1@clinic.test>"),
+            now: 0,
+        };
+        let raw = known_code_mail(&mail(Some("Dr. Dana Reyes")));
+        let read = readable(&raw);
+        assert!(read.text.contains("Dr. Dana Reyes has it"), "{}", read.text);
+        assert_eq!(headers::get(&raw, "In-Reply-To").unwrap(), "<1@clinic.test>");
+        assert_eq!(headers::get(&raw, "Auto-Submitted").unwrap(), "auto-generated");
+        for nobody in [None, Some(" \r\n")] {
+            assert!(readable(&known_code_mail(&mail(nobody))).text.contains("can make a new one"));
+        }
+    }
+
+    #[test]
+    fn an_unread_message_is_named_by_recipient_and_day_only() {
+        let raw = unread_mail(&UnreadMail {
+            from: &address("no-reply@clinic.test"),
+            to: &address("dana@clinic.test"),
+            recipient: &address("lee@example.test"),
+            sent: 1_795_342_200,
+            message_id: "<4@clinic.test>",
+            now: 1_798_000_000,
+        });
+        let read = readable(&raw);
+        assert!(read.text.contains("Sunday, November 22, 2026 was not read"), "{}", read.text);
+        assert_eq!(read.subject.as_deref(), Some("lee@example.test did not read your message"));
     }
 
     #[test]

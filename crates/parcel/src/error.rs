@@ -70,6 +70,9 @@ pub enum ParcelError {
     /// The store could not write; nothing was changed.
     #[error("writing parcels: {0}")]
     Commit(#[from] CommitError),
+    /// What was to be committed along with it could not be; nothing was changed.
+    #[error("writing parcels along with other things: {0}")]
+    Along(Box<dyn std::error::Error + Send + Sync>),
     /// The program is shutting down.
     #[error("shutting down")]
     ShuttingDown,

@@ -2,12 +2,18 @@
 
 use crate::parcels::{Inner, run_to_end};
 use crate::record::{self, End, PARCELS, ParcelRecord, RecipientKey, RecipientRecord, Tries};
-use crate::{ParcelError, ParcelId, ParcelState, ParcelStats, ParcelView, Parcels, Purged};
+use crate::{
+    CodeNote, ParcelError, ParcelId, ParcelState, ParcelStats, ParcelView, Parcels, Purged,
+};
+use std::pin::Pin;
 use wardpost_mail::{AccountId, Address, Secret};
 use wardpost_store::{Batch, Column, Committed};
 
 /// How long a record outlives its message, for the sender to look up what became of it.
 const RECORD_KEPT_MS: u64 = 90 * 24 * 3600 * 1000;
+/// A commit under way.
+pub type Committing = Pin<Box<dyn Future<Output = Result<Committed, ParcelError>> + Send>>;
+
 /// Records read at a time.
 const PAGE: usize = 256;
 
@@ -105,21 +111,29 @@ impl Parcels {
         run_to_end(async move { inner.new_code(key).await }).await
     }
 
-    /// Keeps, with a recipient, what lets other staff learn the code: bytes that the caller sealed to
-    /// them. They mean nothing here. Goes into `batch`, so that it can share a commit with the parcel
-    /// the code was made for. Dropped when the code is replaced.
-    pub fn set_code_note(&self, batch: &mut Batch, recipient: &Address, note: &[u8]) {
+    /// Keeps, with a recipient, what lets other staff learn the code. Goes into `batch`, so that it
+    /// can share a commit with the parcel it is about. Dropped when the code is replaced.
+    ///
+    /// # Errors
+    /// When the note cannot be written down.
+    pub fn set_code_note(
+        &self,
+        batch: &mut Batch,
+        recipient: &Address,
+        note: &CodeNote,
+    ) -> Result<(), ParcelError> {
         let key = RecipientKey::of(&self.inner.store, recipient);
-        batch.put(Column::Parcel, key.note(), note);
+        batch.put(Column::Parcel, key.note(), record::encode(note));
+        Ok(())
     }
 
     /// What [`Parcels::set_code_note`] kept.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn code_note(&self, recipient: &Address) -> Result<Option<Vec<u8>>, ParcelError> {
+    pub fn code_note(&self, recipient: &Address) -> Result<Option<CodeNote>, ParcelError> {
         let key = RecipientKey::of(&self.inner.store, recipient);
-        Ok(self.inner.store.get(Column::Parcel, &key.note())?)
+        record::read(&self.inner.store, &key.note())
     }
 
     /// Deletes the messages of parcels whose time is over, and in time their records. Call it every
@@ -128,6 +142,24 @@ impl Parcels {
     /// # Errors
     /// When the store fails; what was done stays done.
     pub async fn expire(&self) -> Result<Purged, ParcelError> {
+        let store = self.inner.store.clone();
+        self.expire_by(move |_, batch| {
+            let store = store.clone();
+            Box::pin(async move { Ok(store.commit(batch).await?) })
+        })
+        .await
+    }
+
+    /// Like [`Parcels::expire`], with commits made by `commit`: it is given parcels that end by this
+    /// commit without ever having been opened, so that what tells their senders can be committed in
+    /// one with it.
+    ///
+    /// # Errors
+    /// When the store or `commit` fails; what was done stays done.
+    pub async fn expire_by(
+        &self,
+        commit: impl Fn(Vec<ParcelView>, Batch) -> Committing + Send + Sync + 'static,
+    ) -> Result<Purged, ParcelError> {
         let inner = self.inner.clone();
         run_to_end(async move {
             let mut purged = Purged::default();
@@ -138,11 +170,13 @@ impl Parcels {
                 let Some(&(last, _)) = page.last() else { return Ok(purged) };
                 after = Some(last);
                 let mut batch = Batch::new();
+                let mut found = Purged::default();
                 for (id, record) in page {
-                    inner.expire_one(&mut batch, id, record, &mut purged)?;
+                    inner.expire_one(&mut batch, id, record, &mut found)?;
                 }
                 if !batch.is_empty() {
-                    inner.store.commit(batch).await?;
+                    commit(found.unread.clone(), batch).await?;
+                    purged.add(found);
                 }
             }
         })

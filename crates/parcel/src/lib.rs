@@ -46,9 +46,12 @@ mod throttle;
 mod view;
 
 pub use error::ParcelError;
+pub use keeping::Committing;
 pub use opening::{OpenedParcel, RecipientKeys};
 pub use parcels::{Created, Credential, NewParcel, Options, Parcels};
-pub use view::{Glance, OtherParcel, ParcelId, ParcelState, ParcelStats, ParcelView, Purged};
+pub use view::{
+    CodeNote, Glance, OtherParcel, ParcelId, ParcelState, ParcelStats, ParcelView, Purged,
+};
 
 #[cfg(test)]
 mod tests;

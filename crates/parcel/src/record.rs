@@ -6,7 +6,7 @@
 //! t ‖ parcel              → Tries of this parcel
 //! r ‖ recipient           → RecipientRecord: the recipient's keys
 //! t ‖ recipient           → Tries over all parcels of the recipient
-//! n ‖ recipient           → the code note, opaque
+//! n ‖ recipient           → CodeNote: how other staff learn the code
 //! x ‖ recipient ‖ parcel  → nothing: the recipient's parcels
 //! ```
 //! `parcel` and `recipient` are keyed hashes ([`wardpost_store::Store::name_key`]) of the link's

@@ -166,9 +166,11 @@ async fn a_passphrase_replaces_the_code() {
     let mut bench = Bench::new();
     let first = bench.make(DANA, &pat()).await;
     let mut batch = Batch::new();
-    bench.parcels.set_code_note(&mut batch, &pat(), b"sealed for the office");
+    let mail = b"sealed for the office".to_vec();
+    let note = CodeNote { maker: Some(DANA), told: vec![DANA], mail };
+    bench.parcels.set_code_note(&mut batch, &pat(), &note).unwrap();
     bench.store.commit(batch).await.unwrap();
-    assert_eq!(bench.parcels.code_note(&pat()).unwrap().unwrap(), b"sealed for the office");
+    assert_eq!(bench.parcels.code_note(&pat()).unwrap().unwrap(), note);
     let keys = bench.open(&first.link, &first.code()).await.unwrap().keys;
     let easy = bench.parcels.set_passphrase(&keys, &secret("12345678")).await;
     assert!(matches!(easy, Err(ParcelError::Passphrase { min: 8 })));
@@ -506,6 +508,28 @@ async fn expired_messages_go_first_and_their_records_later() {
     assert!(matches!(bench.parcels.show(read.id), Err(ParcelError::NotFound)));
     let later = bench.make(DANA, &pat()).await;
     bench.open(&later.link, &read.code()).await.expect("the code is for good");
+}
+
+#[tokio::test]
+async fn what_expires_unread_is_committed_with_what_tells_the_sender() {
+    let bench = Bench::new();
+    let unread = bench.make(LEE, &pat()).await;
+    bench.pass(31 * DAY);
+    let failing = bench.parcels.expire_by(|unread, _| {
+        assert_eq!(unread.len(), 1);
+        Box::pin(async { Err(ParcelError::Along("no room".into())) })
+    });
+    assert!(matches!(failing.await, Err(ParcelError::Along(_))));
+    assert!(bench.body(unread.id).is_some(), "nothing is deleted that nobody was told about");
+    let store = bench.store.clone();
+    let purged = bench.parcels.expire_by(move |unread, mut batch| {
+        let store = store.clone();
+        batch.put(Column::Parcel, b"told".as_slice(), unread[0].sender.0.to_be_bytes());
+        Box::pin(async move { Ok(store.commit(batch).await?) })
+    });
+    assert_eq!(purged.await.unwrap().unread.len(), 1);
+    assert!(bench.body(unread.id).is_none());
+    assert!(bench.store.get(Column::Parcel, b"told").unwrap().is_some());
 }
 
 #[tokio::test]

@@ -140,3 +140,24 @@ pub struct Purged {
     /// Records deleted, their messages having gone before.
     pub records: usize,
 }
+
+impl Purged {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.unread.extend(more.unread);
+        self.messages += more.messages;
+        self.records += more.records;
+    }
+}
+
+/// What is kept so that staff who write to somebody later can learn the code, though nobody here can
+/// read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CodeNote {
+    /// Whose message the code was made for; `None` when an administrator made it.
+    pub maker: Option<AccountId>,
+    /// Who has been told already.
+    pub told: Vec<AccountId>,
+    /// The mail with the code, sealed to the staff of that day by whoever keeps this; its form means
+    /// nothing here. Empty where there is none.
+    pub mail: Vec<u8>,
+}

@@ -1,5 +1,6 @@
 //! What can go wrong with the queue.
 
+use crate::JoinError;
 use thiserror::Error;
 use wardpost_mail::QueueId;
 use wardpost_store::{CommitError, StoreError};
@@ -36,6 +37,9 @@ pub enum QueueError {
     /// The store could not write; nothing was changed.
     #[error("writing the queue: {0}")]
     Commit(#[from] CommitError),
+    /// A commit that the caller makes ([`crate::Record::commit_by`]) failed; nothing was changed.
+    #[error("writing the queue along with other things: {0}")]
+    Joined(JoinError),
     /// The program is shutting down.
     #[error("shutting down")]
     ShuttingDown,

@@ -36,4 +36,4 @@ pub use evidence::Evidence;
 pub use item::{Kind, NewItem};
 pub use queue::{Options, Queue};
 pub use view::{ItemView, QueueStats, RecipientState, RecipientView};
-pub use work::{Outcome, Record, Work, WorkRecipient};
+pub use work::{JoinError, Joined, Outcome, Record, Work, WorkRecipient};

@@ -8,6 +8,7 @@ use crate::item::unix_ms;
 use crate::queue::{Shared, run_to_end, standing};
 use crate::records::{self, RecipientRecord, State};
 use crate::schedule::Standing;
+use crate::work::Join;
 use crate::{NewItem, Outcome, Queue, QueueError, Record, Work, retry};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -29,8 +30,9 @@ impl Queue {
     /// if its last recipient has ended.
     ///
     /// While the disk is full this waits and tries again, holding the lease: what was delivered but
-    /// not recorded would be delivered twice. Only when [`Record::batch`] was written to it gives
-    /// [`CommitError::DiskFull`] back at once; what is in there can be made again.
+    /// not recorded would be delivered twice. Only when [`Record::batch`] was written to, or the commit
+    /// is the caller's ([`Record::commit_by`]), it gives the error back at once; what is in there can
+    /// be made again.
     ///
     /// # Errors
     /// When the store cannot write, a precondition in [`Record::batch`] fails, a follow-up is not fit
@@ -73,8 +75,15 @@ impl Shared {
         record.follow_ups.iter().try_for_each(records::check)?;
         let lock = self.schedule().lock_of(work.id).ok_or(QueueError::NotFound(work.id))?;
         let _in_turn = lock.lock().await;
-        let (callers, change) = self.change(&work, record).await?;
-        let committed = self.commit(callers, &change, work.id).await?;
+        let (callers, joined, change) = self.change(&work, record).await?;
+        let committed = match joined {
+            Some(commit) => {
+                let mut batch = callers;
+                change.put(&mut batch, work.id)?;
+                commit(batch).await.map_err(QueueError::Joined)?
+            }
+            None => self.commit(callers, &change, work.id).await?,
+        };
         for (id, item) in &change.follow_ups {
             self.schedule_new(*id, item, change.now);
         }
@@ -92,10 +101,15 @@ impl Shared {
         Ok(committed)
     }
 
-    /// Works out what a record changes; hands back the caller's own batch.
-    async fn change(&self, work: &Work, record: Record) -> Result<(Batch, Change), QueueError> {
+    /// Works out what a record changes; hands back the caller's own batch, and commit.
+    async fn change(
+        &self,
+        work: &Work,
+        mut record: Record,
+    ) -> Result<(Batch, Option<Join>, Change), QueueError> {
         let now = self.now();
-        let mut outcomes: BTreeMap<usize, Outcome> = record.outcomes.into_iter().collect();
+        let outcomes = std::mem::take(&mut record.outcomes);
+        let mut outcomes: BTreeMap<usize, Outcome> = outcomes.into_iter().collect();
         let mut recipients = Vec::new();
         for recipient in &work.recipients {
             let Some(outcome) = outcomes.remove(&recipient.index) else { continue };
@@ -104,12 +118,13 @@ impl Shared {
             self.apply(&mut state, outcome, work.created, now);
             recipients.push((index, state));
         }
-        let follow_ups = self.number(record.follow_ups).await?;
+        let follow_ups = self.number(std::mem::take(&mut record.follow_ups)).await?;
         let ended = recipients.iter().filter(|(_, record)| record.state.has_ended()).count();
         let schedule = self.schedule();
         let open = schedule.open_recipients(work.id).ok_or(QueueError::NotFound(work.id))?;
         let all = schedule.recipients(work.id).filter(|_| ended == open);
-        Ok((record.batch, Change { recipients, ends_item: all, follow_ups, now }))
+        let Record { batch, joined, .. } = record;
+        Ok((batch, joined, Change { recipients, ends_item: all, follow_ups, now }))
     }
 
     /// Gives follow-ups their identifiers.

@@ -2,12 +2,14 @@
 
 use crate::queue::Shared;
 use crate::{Evidence, Kind, NewItem};
+use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wardpost_mail::{AccountId, Domain, Envelope, QueueId, Recipient, Reply};
 use wardpost_policy::Route;
-use wardpost_store::Batch;
+use wardpost_store::{Batch, Committed};
 
 /// Recipients of one message that share a domain and a route, leased for one attempt.
 ///
@@ -124,7 +126,15 @@ pub struct Record {
     pub(crate) outcomes: Vec<(usize, Outcome)>,
     pub(crate) follow_ups: Vec<NewItem>,
     pub(crate) batch: Batch,
+    pub(crate) joined: Option<Join>,
 }
+
+/// Commits a batch along with writes of its own; see [`Record::commit_by`].
+pub(crate) type Join = Box<dyn FnOnce(Batch) -> Joined + Send>;
+/// Such a commit under way.
+pub type Joined = Pin<Box<dyn Future<Output = Result<Committed, JoinError>> + Send>>;
+/// Why such a commit failed.
+pub type JoinError = Box<dyn Error + Send + Sync>;
 
 impl Record {
     /// Nothing yet.
@@ -149,6 +159,17 @@ impl Record {
     pub fn batch(&mut self) -> &mut Batch {
         &mut self.batch
     }
+
+    /// Has the commit made by `commit`, which is given all that the queue wants written and adds what
+    /// can only be numbered at that moment (a delivery to a mailbox). It must write all of it in one
+    /// batch, or nothing and say why. The last one given counts.
+    pub fn commit_by(
+        &mut self,
+        commit: impl FnOnce(Batch) -> Joined + Send + 'static,
+    ) -> &mut Self {
+        self.joined = Some(Box::new(commit));
+        self
+    }
 }
 
 impl fmt::Debug for Record {
@@ -156,6 +177,7 @@ impl fmt::Debug for Record {
         f.debug_struct("Record")
             .field("outcomes", &self.outcomes)
             .field("follow_ups", &self.follow_ups.len())
+            .field("joined", &self.joined.is_some())
             .finish_non_exhaustive()
     }
 }

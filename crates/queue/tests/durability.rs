@@ -300,6 +300,37 @@ async fn a_conflict_writes_nothing_and_tries_again() {
 }
 
 #[tokio::test]
+async fn a_commit_of_the_callers_holds_everything_or_nothing() {
+    let mut bench = Bench::new().await;
+    bench.enqueue(&["lee@a.test"]).await;
+    let record = |bench: &Bench| {
+        let mut record = Record::new();
+        let evidence = bench.evidence("done");
+        record.outcome(0, Outcome::Delivered { evidence }).follow_up(report());
+        record
+    };
+    let work = bench.queue.try_next().unwrap();
+    let mut failing = record(&bench);
+    failing.commit_by(|_| Box::pin(async { Err("the mailbox is gone".into()) }));
+    let refused = bench.queue.record(work, failing).await;
+    assert!(matches!(refused, Err(QueueError::Joined(_))));
+    bench.crash().await;
+    assert_eq!(bench.queue.stats().items, 1, "no report of what did not happen");
+
+    let work = bench.queue.try_next().unwrap();
+    let (mut joined, store) = (record(&bench), bench.store.clone());
+    joined.commit_by(move |mut batch| {
+        batch.put(Column::Mailbox, b"delivered".as_slice(), b"x");
+        Box::pin(async move { Ok(store.commit(batch).await?) })
+    });
+    bench.queue.record(work, joined).await.unwrap();
+    bench.crash().await;
+    assert!(bench.store.get(Column::Mailbox, b"delivered").unwrap().is_some());
+    let report = bench.queue.try_next().unwrap();
+    assert_eq!(report.kind, Kind::Report, "the message itself has ended");
+}
+
+#[tokio::test]
 async fn a_dropped_item_stays_dropped() {
     let bench = Bench::new().await;
     let id = bench.enqueue(&["p@x.test"]).await;

@@ -50,6 +50,13 @@ impl Batch {
         self
     }
 
+    /// Adds all that another batch holds: both happen as one, or neither.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        self.changes.extend(other.changes);
+        self.conditions.extend(other.conditions);
+        self
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.conditions.is_empty()

@@ -1,8 +1,8 @@
 //! Delivery to locked and open accounts, folding, and what others see of it.
 
 use wardpost_mail::{MailboxId, Uid};
-use wardpost_mailbox::{MailboxError, ModSeq, SpecialUse, SystemFlags};
-use wardpost_store::Column;
+use wardpost_mailbox::{MailboxError, ModSeq, SealedMail, SpecialUse, SystemFlags};
+use wardpost_store::{Batch, Column};
 
 use crate::*;
 
@@ -242,4 +242,71 @@ async fn a_locked_account_forgets_its_tables_and_finds_them_again() {
     let changes = mail.changes_since(INBOX, before.highest_modseq).await.unwrap();
     assert_eq!(changes.changed.len(), 1);
     assert!(changes.highest_modseq > ModSeq(1));
+}
+
+fn condition() -> Batch {
+    let mut batch = Batch::new();
+    batch
+        .require_value(Column::Queue, b"item".as_slice(), b"waits")
+        .delete(Column::Queue, b"item".as_slice());
+    batch
+}
+
+#[tokio::test]
+async fn a_delivery_and_what_it_is_committed_with_are_one() {
+    let (store, mailboxes) = memory();
+    let (dana, lee) = (dana(), lee());
+    let mail = dana.open(&mailboxes).await;
+    let to = [dana.at(SpecialUse::Inbox), lee.at(SpecialUse::Inbox)];
+    let prepare = |subject| mailboxes.prepare(Arc::new(message(subject)), &to, 1_000);
+    let mut queued = Batch::new();
+    queued.put(Column::Queue, b"item".as_slice(), b"waits");
+    store.commit(queued).await.unwrap();
+
+    // Dropped, as by a crash: nothing happened.
+    drop(prepare("m1").await.unwrap());
+    assert!(uids(&mail, INBOX).await.is_empty() && bodies(&store) == 0);
+    // Two messages, partly to the same mailbox.
+    let both = prepare("m1").await.unwrap().and(prepare("m2").await.unwrap());
+    both.commit(condition()).await.unwrap();
+    assert_eq!(subjects(&mail, INBOX).await, [(1, "m1".to_owned()), (2, "m2".to_owned())]);
+    assert!(store.get(Column::Queue, b"item").unwrap().is_none());
+    // The same attempt again, by somebody who had not heard: refused, and nothing shows.
+    let again = prepare("m1").await.unwrap().commit(condition()).await;
+    assert!(matches!(again, Err(MailboxError::Busy)));
+    deliver(&mailboxes, &to, "m3").await;
+    let found: Vec<_> = subjects(&mail, INBOX).await.into_iter().map(|(_, s)| s).collect();
+    assert_eq!(found, ["m1", "m2", "m3"]);
+    assert_eq!(bodies(&store), 3);
+    // And a new start finds the same.
+    let mail = lee.open(&Mailboxes::new(store)).await;
+    let found: Vec<_> = subjects(&mail, INBOX).await.into_iter().map(|(_, s)| s).collect();
+    assert_eq!(found, ["m1", "m2", "m3"]);
+}
+
+#[tokio::test]
+async fn a_mail_sealed_once_is_delivered_later_to_whom_it_was_sealed() {
+    let (_, mailboxes) = memory();
+    let (dana, lee) = (dana(), lee());
+    let to = [&dana, &lee].map(|one| (one.id, one.at(SpecialUse::Inbox).certificate));
+    let sealed = SealedMail::seal(&message("code"), &to).unwrap().to_bytes();
+    assert!(!sealed.windows(4).any(|four| four == b"Body"), "nobody reads it on the way");
+    let kept = SealedMail::from_bytes(&sealed).unwrap();
+    assert!(kept.is_for(dana.id) && !kept.is_for(AccountId(9)));
+    let stranger = mailboxes.prepare_sealed(&kept, AccountId(9), 7);
+    assert!(matches!(stranger, Err(MailboxError::NoSuchDestination)));
+
+    // Dana is logged in, Lee is not.
+    let open = dana.open(&mailboxes).await;
+    for person in [&dana, &lee] {
+        let delivery = mailboxes.prepare_sealed(&kept, person.id, 7).unwrap();
+        delivery.commit(Batch::new()).await.unwrap();
+    }
+    let closed = lee.open(&mailboxes).await;
+    for mail in [&open, &closed] {
+        assert_eq!(&*mail.body(INBOX, Uid(1)).await.unwrap(), message("code"));
+        assert_eq!(subjects(mail, INBOX).await, [(1, "code".to_owned())]);
+        assert_eq!(mail.select(INBOX).await.unwrap().messages[0].internal_date, 7);
+    }
+    assert!(SealedMail::from_bytes(b"\x01\xff\xff").is_err());
 }

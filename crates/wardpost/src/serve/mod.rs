@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 use wardpost_admin::{Admin, Parts};
 use wardpost_config::Config;
+use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
 use wardpost_net::{ServerTls, Shutdown, systemd};
 
@@ -72,7 +73,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let control = tokio::spawn(control);
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
-    let upkeep = tokio::spawn(upkeep(state.parcels.clone()));
+    let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier)));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -126,12 +127,12 @@ fn control(
         .map_err(Failure::from_error)
 }
 
-/// Deletes parcels whose time is over.
-async fn upkeep(parcels: wardpost_parcel::Parcels) {
+/// Deletes parcels whose time is over, and tells senders what was never read.
+async fn upkeep(courier: Arc<Courier>) {
     let mut ticks = tokio::time::interval(EXPIRY);
     loop {
         ticks.tick().await;
-        match parcels.expire().await {
+        match courier.purge_parcels().await {
             Ok(purged) if purged.messages > 0 => {
                 let unread = purged.unread.len();
                 tracing::info!(messages = purged.messages, unread, "expired parcels deleted");
