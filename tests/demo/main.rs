@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use tokio::signal::unix::{SignalKind, signal};
-use wardpost_tests::destinations::{BILLER, COLLEAGUE, HOSPITAL, PLAINMAIL, Place};
+use wardpost_tests::destinations::{BILLER, COLLEAGUE, Destination, HOSPITAL, PLAINMAIL, Place};
 use wardpost_tests::postfix::Postfix;
 use wardpost_tests::practice::{PATIENCE, Practice, message, message_with_attachment};
 use wardpost_tests::smtp::Smtp;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
-use wardpost_tests::destinations::HOSPITAL;
+use wardpost_tests::destinations::{Destination, HOSPITAL};
 use wardpost_tests::practice::{Practice, exists, message};
 use wardpost_tests::smtp::Smtp;
 use wardpost_tests::wardpost::{HOSTNAME, PASSWORD};

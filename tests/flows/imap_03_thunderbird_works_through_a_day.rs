@@ -2,7 +2,7 @@
 //! another client then sees.
 
 use serde_json::{Value, json};
-use wardpost_tests::destinations::HOSPITAL;
+use wardpost_tests::destinations::{Destination, HOSPITAL};
 use wardpost_tests::practice::{PATIENCE, Practice, message};
 use wardpost_tests::thunderbird::Thunderbird;
 use wardpost_tests::{Result, wait_for};

@@ -2,7 +2,7 @@
 //! its sender.
 
 use wardpost_tests::Result;
-use wardpost_tests::destinations::COLLEAGUE;
+use wardpost_tests::destinations::{COLLEAGUE, Destination};
 use wardpost_tests::practice::{Practice, message};
 use wardpost_tests::smtp::Smtp;
 

@@ -1,7 +1,7 @@
 //! The lab itself: a destination takes mail inside TLS and keeps it where tests can see it.
 
 use std::time::Duration;
-use wardpost_tests::destinations::{HOSPITAL, PLAINMAIL};
+use wardpost_tests::destinations::{Destination, HOSPITAL, PLAINMAIL};
 use wardpost_tests::smtp::Smtp;
 use wardpost_tests::{Lab, Result};
 

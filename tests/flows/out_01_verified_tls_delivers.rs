@@ -1,7 +1,7 @@
 //! A hospital with everything in order gets the message itself: over TLS, signed, once, without Bcc.
 
 use wardpost_tests::Result;
-use wardpost_tests::destinations::HOSPITAL;
+use wardpost_tests::destinations::{Destination, HOSPITAL};
 use wardpost_tests::practice::{PATIENCE, Practice, message_with_attachment};
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the pickup flows share: a letter full of secrets, and what must come of it.
 
-use wardpost_tests::postfix::Postfix;
+use wardpost_tests::destinations::Destination;
 use wardpost_tests::practice::{PATIENCE, Practice, message_with_attachment};
 use wardpost_tests::{Result, files_containing, web};
 
@@ -53,7 +53,7 @@ pub(crate) struct Pickup {
 /// The server got the notice and nothing else; Dana got the code.
 pub(crate) fn expect_pickup(
     practice: &Practice,
-    server: &Postfix,
+    server: &impl Destination,
     letter: &Letter,
 ) -> Result<Pickup> {
     let notice = server

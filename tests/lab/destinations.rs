@@ -1,7 +1,13 @@
 //! Other people's mail servers, as good and as bad as they come.
 
+use crate::ca::Pair;
+use crate::exim::Exim;
 use crate::postfix::{Postfix, Role};
-use crate::{Lab, Result};
+use crate::wardpost::Wardpost;
+use crate::{Lab, Result, wait_for};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 /// What a destination's TLS is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +48,14 @@ pub const LAPSED: Place = Place { domain: "lapsed.test", host: 15, tls: Tls::Exp
 /// A colleague's practice whose own Postfix sends mail to ours over TLS.
 pub const COLLEAGUE: Place = Place { domain: "colleague.test", host: 16, tls: Tls::Verified };
 
+/// A university with everything in order that runs Exim.
+pub const UNIVERSITY: Place = Place { domain: "university.test", host: 17, tls: Tls::Verified };
+/// A provider without TLS that runs Exim.
+pub const OLDMAIL: Place = Place { domain: "oldmail.test", host: 18, tls: Tls::None };
+
 /// Every place that the zone knows.
-pub const ALL: &[Place] = &[HOSPITAL, BILLER, PLAINMAIL, MISNAMED, LAPSED, COLLEAGUE];
+pub const ALL: &[Place] =
+    &[HOSPITAL, BILLER, PLAINMAIL, MISNAMED, LAPSED, COLLEAGUE, UNIVERSITY, OLDMAIL];
 
 impl Place {
     /// Starts this place's Postfix.
@@ -59,17 +71,69 @@ impl Place {
     /// # Errors
     /// As [`Postfix::start`].
     pub fn start_with(&self, lab: &Lab, extra: &[&str]) -> Result<Postfix> {
-        let hostname = format!("mx.{}", self.domain);
-        let tls = match self.tls {
+        let (hostname, tls) = (self.hostname(), self.certificate(lab)?);
+        Postfix::start(
+            lab,
+            &Role { hostname: &hostname, domain: self.domain, host: self.host, tls, extra },
+        )
+    }
+
+    /// Starts this place's server as Exim instead. It sends mail for the practice to `wardpost`.
+    ///
+    /// # Errors
+    /// As [`Exim::start`].
+    pub fn start_exim(&self, lab: &Lab, wardpost: &Wardpost) -> Result<Exim> {
+        Exim::start(lab, self, self.certificate(lab)?, wardpost)
+    }
+
+    /// The name of its server.
+    pub fn hostname(&self) -> String {
+        format!("mx.{}", self.domain)
+    }
+
+    fn certificate(&self, lab: &Lab) -> Result<Option<Pair>> {
+        let hostname = self.hostname();
+        Ok(match self.tls {
             Tls::Verified => Some(lab.ca.issue(&[&hostname])?),
             Tls::SelfSigned => Some(lab.ca.self_signed(&[&hostname])?),
             Tls::WrongName => Some(lab.ca.issue(&["somebody.else.test"])?),
             Tls::Expired => Some(lab.ca.issue_expired(&[&hostname])?),
             Tls::None => None,
+        })
+    }
+}
+
+/// A running mail server of somebody else's. It delivers everything to one maildir, `mail/box`, and logs
+/// to the file `log`, both in its folder.
+pub trait Destination {
+    /// Its folder: configuration, queue, log and delivered mail.
+    fn folder(&self) -> &Path;
+
+    /// What it logged.
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+    }
+
+    /// The messages that have arrived, whole, in no special order.
+    fn messages(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.folder().join("mail/box/new")) else {
+            return Vec::new();
         };
-        Postfix::start(
-            lab,
-            &Role { hostname: &hostname, domain: self.domain, host: self.host, tls, extra },
-        )
+        entries
+            .flatten()
+            .filter_map(|entry| fs::read(entry.path()).ok())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .collect()
+    }
+
+    /// Waits for the arrival of a message that contains `text`.
+    ///
+    /// # Errors
+    /// When none has come within `limit`; the text ends with the server's log.
+    fn wait_for_message(&self, text: &str, limit: Duration) -> Result<String> {
+        wait_for(&format!("a message with {text:?}"), limit, || {
+            self.messages().into_iter().find(|message| message.contains(text))
+        })
+        .map_err(|e| format!("{e}\n{}", self.log()).into())
     }
 }

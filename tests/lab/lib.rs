@@ -8,6 +8,7 @@ pub mod ca;
 pub mod chromium;
 pub mod destinations;
 pub mod dovecot;
+pub mod exim;
 pub mod imap;
 pub mod knot;
 pub mod marionette;

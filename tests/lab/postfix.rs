@@ -1,11 +1,12 @@
 //! Debian's Postfix as somebody else's mail server.
 
 use crate::ca::Pair;
+use crate::destinations::Destination;
 use crate::{Lab, Result, SMTP_PORT, run, wait_for};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,37 +66,10 @@ impl Postfix {
             .map(|_| ())
             .map_err(|e| format!("{e}{}", self.log()).into())
     }
+}
 
-    /// The messages that have arrived, whole, in no special order.
-    pub fn messages(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.folder.join("mail/box/new")) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| fs::read(entry.path()).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect()
-    }
-
-    /// Waits for the arrival of a message that contains `text`.
-    ///
-    /// # Errors
-    /// When none has come within `limit`; the text ends with Postfix's log.
-    pub fn wait_for_message(&self, text: &str, limit: Duration) -> Result<String> {
-        wait_for(&format!("a message with {text:?}"), limit, || {
-            self.messages().into_iter().find(|message| message.contains(text))
-        })
-        .map_err(|e| format!("{e}\n{}", self.log()).into())
-    }
-
-    /// What it logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-
-    /// Its folder: configuration, queue, log and delivered mail.
-    pub fn folder(&self) -> &std::path::Path {
+impl Destination for Postfix {
+    fn folder(&self) -> &Path {
         &self.folder
     }
 }
@@ -107,7 +81,7 @@ impl Drop for Postfix {
     }
 }
 
-fn main_cf(folder: &std::path::Path, role: &Role<'_>, lab: &Lab) -> String {
+fn main_cf(folder: &Path, role: &Role<'_>, lab: &Lab) -> String {
     let dir = folder.display();
     let mut text = format!(
         "compatibility_level = 3.6\n\

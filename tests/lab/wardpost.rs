@@ -102,6 +102,18 @@ impl Wardpost {
         self.process.as_ref()
     }
 
+    /// The most memory that the daemon ever held, in MiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn peak_memory_mib(&self) -> Result<u64> {
+        let id = self.process().ok_or("Wardpost does not run")?.id();
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        Ok(kib.ok_or("no VmHWM")? / 1024)
+    }
+
     /// Runs the command line with this configuration; `input` goes to its standard input.
     ///
     /// # Errors
