@@ -5,6 +5,7 @@
 
 mod memory;
 mod rocks;
+mod segments;
 
 pub(crate) use memory::MemoryEngine;
 pub(crate) use rocks::RocksEngine;
@@ -57,6 +58,12 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Writes all changes, in order, or none; returns when they survive a power cut.
     fn write(&self, changes: &[Change]) -> Result<(), EngineError>;
+
+    /// Does a small piece of housekeeping, when the writer has nothing else to do. False: there is
+    /// no more of it until something is written.
+    fn tidy(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +77,7 @@ mod tests {
         Write(Vec<(u8, Vec<u8>, Option<Vec<u8>>)>),
         Get(u8, Vec<u8>),
         Scan { column: u8, prefix: Vec<u8>, after: Option<Vec<u8>>, limit: usize },
+        Tidy,
         Reopen,
     }
 
@@ -82,6 +90,7 @@ mod tests {
         let value = prop_oneof![
             4 => vec(any::<u8>(), 0..40).boxed(),
             1 => vec(any::<u8>(), 4000..9000).boxed(),
+            1 => (any::<u8>(), 30_000usize..90_000).prop_map(|(n, len)| vec![n; len]).boxed(),
         ];
         let change = (0u8..7, key(), proptest::option::weighted(0.7, value));
         prop_oneof![
@@ -90,6 +99,7 @@ mod tests {
             3 => (0u8..7, key(), proptest::option::of(key()), 0usize..8).prop_map(
                 |(column, prefix, after, limit)| Step::Scan { column, prefix, after, limit }
             ),
+            1 => Just(Step::Tidy),
             1 => Just(Step::Reopen),
         ]
     }
@@ -145,6 +155,7 @@ mod tests {
                             collect(&rocks, column, &prefix, after, limit)
                         );
                     }
+                    Step::Tidy => while rocks.tidy() {},
                     Step::Reopen => {
                         drop(rocks);
                         rocks = RocksEngine::open(dir.path(), 0).expect("opened again");

@@ -12,7 +12,7 @@ use crate::metrics::Counters;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use wardpost_keys::DataKey;
@@ -20,7 +20,7 @@ use wardpost_keys::DataKey;
 /// A group takes no more batches than this.
 const MAX_BATCHES: usize = 1024;
 /// A group takes no more batches once it has this many bytes.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// A precondition: the key's value must be this (in the clear), or there must be none.
 pub(crate) struct Condition {
@@ -55,7 +55,7 @@ impl Writer {
     pub(crate) fn run(self, jobs: &Receiver<Message>) {
         let mut open = true;
         while open {
-            let Ok(Message::Job(first)) = jobs.recv() else { break };
+            let Some(Message::Job(first)) = self.next(jobs) else { break };
             let mut size = job_size(&first);
             let mut group = vec![first];
             while group.len() < MAX_BATCHES && size < MAX_BYTES {
@@ -72,6 +72,18 @@ impl Writer {
                 }
             }
             self.commit(group);
+        }
+    }
+
+    /// Waits for the next message, and does some housekeeping while there is none.
+    fn next(&self, jobs: &Receiver<Message>) -> Option<Message> {
+        loop {
+            match jobs.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.engine.tidy() => {}
+                Err(TryRecvError::Empty) => return jobs.recv().ok(),
+            }
         }
     }
 

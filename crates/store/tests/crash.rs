@@ -33,8 +33,8 @@ fn directory() -> std::path::PathBuf {
 
 fn entry(number: u32) -> Batch {
     let mut batch = Batch::new();
-    // Every third value goes into a blob file.
-    let size = if number.is_multiple_of(3) { 6000 } else { 60 };
+    // Into tables, blob files and files of large values.
+    let size = [60, 6_000, 100_000][number as usize % 3];
     batch.put(Column::Message, number.to_be_bytes(), vec![number as u8; size]);
     batch.put(Column::Mailbox, number.to_be_bytes(), number.to_be_bytes());
     batch
@@ -128,7 +128,9 @@ fn small_disk(options: Options) {
     let store = Store::open_with(&disk.join("data"), &key, &options).expect("opened");
     let write = |number: u32| {
         let mut batch = Batch::new();
-        batch.put(Column::Message, number.to_be_bytes(), vec![1; 1 << 20]);
+        // Some into the database, most beside it.
+        let size = if number.is_multiple_of(4) { 20 << 10 } else { 1 << 20 };
+        batch.put(Column::Message, number.to_be_bytes(), vec![1; size]);
         store.commit_blocking(batch)
     };
     let full = (0..400).map(|n| (n, write(n))).find(|(_, outcome)| outcome.is_err());

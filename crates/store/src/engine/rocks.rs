@@ -1,13 +1,17 @@
 //! RocksDB, set up for a small box and for values that are ciphertext already.
 
+use super::segments::{Appender, Files, Pointer, Segments};
 use super::{Change, Engine, EngineError, Visit};
 use crate::column::Column;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, LogLevel, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
+    DBRecoveryMode, IteratorMode, LogLevel, Options, PrefixRange, ReadOptions, WriteBatch,
+    WriteOptions,
 };
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const MIB: usize = 1 << 20;
 /// All that is cached of tables, their indexes and filters.
@@ -16,33 +20,173 @@ const BLOCK_CACHE: usize = 16 * MIB;
 const WRITE_BUFFERS: usize = 24 * MIB;
 /// Values from this size on live in blob files and are not rewritten by each compaction.
 const MIN_BLOB: u64 = 4096;
+/// Values from this size on are kept in [`Segments`], beside the database.
+const LARGE: usize = 32 * 1024;
+/// The column family of what points into the segments.
+const POINTERS: &str = "values";
+/// How much is moved in one piece of tidying up.
+const MOVED_AT_ONCE: u64 = 4 * MIB as u64;
 
-/// RocksDB with one column family a column.
+/// The last byte of what is kept under a key: before it comes the value itself.
+const INLINE: u8 = 0;
+/// Before it comes a [`Pointer`].
+const POINTER: u8 = 1;
+
+/// RocksDB with one column family a column, and large values beside it.
 pub(crate) struct RocksEngine {
     db: DB,
     path: PathBuf,
     synced: WriteOptions,
     reserve: u64,
+    segments: Segments,
+    writing: Mutex<Writing>,
+}
+
+/// What only the one who writes needs.
+struct Writing {
+    appender: Appender,
+    /// Files that could not be tidied up; not tried again before a restart.
+    stuck: Vec<[u8; 8]>,
+    untidy: bool,
+}
+
+/// A write being put together.
+#[derive(Default)]
+struct Draft<'c> {
+    batch: WriteBatch,
+    placed: Vec<Pointer>,
+    freed: Vec<Pointer>,
+    /// What the keys changed so far point to.
+    now: HashMap<(Column, &'c [u8]), Option<Pointer>>,
+    scratch: Vec<u8>,
 }
 
 impl RocksEngine {
     /// Opens or makes the database; keeps `reserve` bytes of the disk free.
     pub(crate) fn open(path: &Path, reserve: u64) -> Result<Self, String> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
-        let families = Column::ALL.iter().map(|column| {
-            ColumnFamilyDescriptor::new(column.name(), column_options(*column, &cache))
-        });
+        let names = Column::ALL.iter().map(|column| column.name()).chain([POINTERS]);
+        let families =
+            names.map(|name| ColumnFamilyDescriptor::new(name, column_options(name, &cache)));
         let db = DB::open_cf_descriptors(&database_options(), path, families)
             .map_err(rocksdb::Error::into_string)?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        Ok(Self { db, path: path.to_owned(), synced, reserve })
+        let (segments, appender) = open_segments(&db, path)?;
+        let writing = Writing { appender, stuck: Vec::new(), untidy: true };
+        let path = path.to_owned();
+        Ok(Self { db, path, synced, reserve, segments, writing: Mutex::new(writing) })
     }
 
     fn family(&self, column: Column) -> Result<Arc<BoundColumnFamily<'_>>, EngineError> {
+        self.family_named(column.name())
+    }
+
+    fn family_named(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, EngineError> {
         self.db
-            .cf_handle(column.name())
-            .ok_or_else(|| EngineError::Failed(format!("column {} is missing", column.name())))
+            .cf_handle(name)
+            .ok_or_else(|| EngineError::Failed(format!("column {name} is missing")))
+    }
+
+    /// What a key points to now.
+    fn pointer(&self, column: Column, key: &[u8]) -> Result<Option<Pointer>, EngineError> {
+        let kept = self.db.get_pinned_cf(&self.family(column)?, key).map_err(failed)?;
+        match kept.as_deref().map(kind).transpose()? {
+            Some(Kept::Pointer(pointer)) => Ok(Some(pointer)),
+            Some(Kept::Inline(_)) | None => Ok(None),
+        }
+    }
+
+    /// Adds one change; a large value is written into its file, not synced yet.
+    fn draft<'c>(
+        &self,
+        draft: &mut Draft<'c>,
+        appender: &mut Appender,
+        change: &'c Change,
+    ) -> Result<(), EngineError> {
+        let Change { column, key, value } = change;
+        let family = self.family(*column)?;
+        let mut pointer = None;
+        if holds_large(*column) {
+            let before = match draft.now.get(&(*column, key.as_slice())) {
+                Some(before) => *before,
+                None => self.pointer(*column, key)?,
+            };
+            let index = self.family_named(POINTERS)?;
+            if let Some(before) = before {
+                draft.batch.delete_cf(&index, before.index_key());
+                draft.freed.push(before);
+            }
+            if let Some(value) = value.as_ref().filter(|value| value.len() >= LARGE) {
+                let placed = appender.append(&self.segments, value)?;
+                draft.batch.put_cf(&index, placed.index_key(), placed.index_value(*column, key));
+                draft.placed.push(placed);
+                pointer = Some(placed);
+            }
+            draft.now.insert((*column, key), pointer);
+        }
+        match (value, pointer) {
+            (_, Some(pointer)) => draft.batch.put_cf(&family, key, tagged(pointer)),
+            (Some(value), None) => {
+                draft.scratch.clear();
+                draft.scratch.extend_from_slice(value);
+                draft.scratch.push(INLINE);
+                draft.batch.put_cf(&family, key, &draft.scratch);
+            }
+            (None, None) => draft.batch.delete_cf(&family, key),
+        }
+        Ok(())
+    }
+
+    /// Syncs the large values, then writes and syncs what points to them.
+    fn commit(&self, writing: &mut Writing, draft: Draft<'_>) -> Result<(), EngineError> {
+        if !draft.placed.is_empty() {
+            writing.appender.sync(&self.segments)?;
+        }
+        let Draft { batch, placed, mut freed, .. } = draft;
+        let written = self.db.write_opt(batch, &self.synced).map_err(failed);
+        if written.is_err() {
+            // After a failed sync the batch may yet be found at the next start. Until then what it
+            // points to, and what it no longer points to, stays.
+            freed.clear();
+        }
+        if !placed.is_empty() || !freed.is_empty() {
+            writing.untidy |= writing.appender.account(&self.segments, &placed, &freed);
+        }
+        written
+    }
+
+    /// Moves some values out of a file that is mostly dead weight; the last one takes the file along.
+    /// False: nothing points there.
+    fn empty(&self, writing: &mut Writing, file: &[u8; 8]) -> Result<bool, EngineError> {
+        let index = self.family_named(POINTERS)?;
+        let mut draft = Draft::default();
+        let mut moved = 0;
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(PrefixRange(&file[..]));
+        for entry in self.db.iterator_cf_opt(&index, options, IteratorMode::Start) {
+            let (key, entry) = entry.map_err(failed)?;
+            let (old, column, owner) =
+                Pointer::from_index(&key, &entry).ok_or_else(|| broken("an index entry"))?;
+            if self.pointer(column, &owner)? == Some(old) {
+                let value = self.segments.hold().read(old)?;
+                let new = writing.appender.append(&self.segments, &value)?;
+                draft.batch.put_cf(&self.family(column)?, &owner, tagged(new));
+                draft.batch.put_cf(&index, new.index_key(), new.index_value(column, &owner));
+                draft.placed.push(new);
+            }
+            draft.batch.delete_cf(&index, &key);
+            draft.freed.push(old);
+            moved += old.len();
+            if moved >= MOVED_AT_ONCE {
+                break;
+            }
+        }
+        let found = !draft.freed.is_empty();
+        if found {
+            self.commit(writing, draft)?;
+        }
+        Ok(found)
     }
 
     /// Refuses a write that would eat into the reserve.
@@ -62,7 +206,19 @@ impl RocksEngine {
 
 impl Engine for RocksEngine {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.db.get_cf(&self.family(column)?, key).map_err(failed)
+        // Held until the database has answered: so the file that the answer points to is among these.
+        let held = self.segments.hold();
+        let kept = self.db.get_cf(&self.family(column)?, key).map_err(failed)?;
+        let files = Arc::clone(&held);
+        drop(held);
+        let Some(mut kept) = kept else { return Ok(None) };
+        match kind(&kept)? {
+            Kept::Pointer(pointer) => files.read(pointer).map(Some),
+            Kept::Inline(_) => {
+                kept.pop();
+                Ok(Some(kept))
+            }
+        }
     }
 
     fn scan(
@@ -77,7 +233,10 @@ impl Engine for RocksEngine {
         options.set_iterate_range(PrefixRange(prefix));
         // A walk through a mailbox must not push everything else out of the small cache.
         options.fill_cache(limit < 1000);
+        let held = self.segments.hold();
         let mut entries = self.db.raw_iterator_cf_opt(&self.family(column)?, options);
+        let files = Arc::clone(&held);
+        drop(held);
         match start_after {
             Some(after) if after >= prefix => {
                 entries.seek(after);
@@ -88,8 +247,8 @@ impl Engine for RocksEngine {
             _ => entries.seek(prefix),
         }
         for _ in 0..limit {
-            let Some((key, value)) = entries.item() else { break };
-            if visit(key, value).is_break() {
+            let Some((key, kept)) = entries.item() else { break };
+            if visit(key, &resolve(kept, &files)?).is_break() {
                 break;
             }
             entries.next();
@@ -99,17 +258,88 @@ impl Engine for RocksEngine {
 
     fn write(&self, changes: &[Change]) -> Result<(), EngineError> {
         self.check_space(changes)?;
-        let size: usize = changes.iter().map(|change| change.size() + 16).sum();
-        let mut batch = WriteBatch::with_capacity_bytes(size + 16);
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut draft = Draft::default();
         for change in changes {
-            let family = self.family(change.column)?;
-            match &change.value {
-                Some(value) => batch.put_cf(&family, &change.key, value),
-                None => batch.delete_cf(&family, &change.key),
+            self.draft(&mut draft, &mut writing.appender, change)?;
+        }
+        self.commit(&mut writing, draft)
+    }
+
+    fn tidy(&self) -> bool {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let writing = &mut *writing;
+        if !writing.untidy {
+            return false;
+        }
+        let Some(file) = writing.appender.mostly_dead(&self.segments, &writing.stuck) else {
+            writing.untidy = false;
+            return false;
+        };
+        match self.empty(writing, &file) {
+            Ok(true) => {}
+            Ok(false) => writing.stuck.push(file),
+            Err(error) => {
+                tracing::error!(?error, "a file of large values cannot be tidied up");
+                writing.stuck.push(file);
             }
         }
-        self.db.write_opt(batch, &self.synced).map_err(failed)
+        true
     }
+}
+
+/// Columns that have large values. For these the writer looks what a key pointed to before.
+fn holds_large(column: Column) -> bool {
+    matches!(column, Column::Message | Column::Queue | Column::Parcel)
+}
+
+/// What is kept under a key.
+enum Kept<'k> {
+    Inline(&'k [u8]),
+    Pointer(Pointer),
+}
+
+fn kind(kept: &[u8]) -> Result<Kept<'_>, EngineError> {
+    match kept.split_last() {
+        Some((&INLINE, value)) => Ok(Kept::Inline(value)),
+        Some((&POINTER, pointer)) => {
+            Pointer::from_bytes(pointer).map(Kept::Pointer).ok_or_else(|| broken("a pointer"))
+        }
+        _ => Err(broken("a value")),
+    }
+}
+
+fn resolve<'k>(kept: &'k [u8], files: &Files) -> Result<Cow<'k, [u8]>, EngineError> {
+    match kind(kept)? {
+        Kept::Inline(value) => Ok(Cow::Borrowed(value)),
+        Kept::Pointer(pointer) => files.read(pointer).map(Cow::Owned),
+    }
+}
+
+fn tagged(pointer: Pointer) -> [u8; 21] {
+    let mut kept = [POINTER; 21];
+    kept[..20].copy_from_slice(&pointer.to_bytes());
+    kept
+}
+
+fn broken(what: &str) -> EngineError {
+    EngineError::Failed(format!("{what} of the large values is broken"))
+}
+
+/// Takes up the files that the database points to.
+fn open_segments(db: &DB, path: &Path) -> Result<(Segments, Appender), String> {
+    let index = db.cf_handle(POINTERS).ok_or("the index of large values is missing")?;
+    let mut pointers = Vec::new();
+    for entry in db.iterator_cf(&index, IteratorMode::Start) {
+        let (key, entry) = entry.map_err(rocksdb::Error::into_string)?;
+        let pointer =
+            Pointer::from_index(&key, &entry).ok_or("the index of large values is broken")?;
+        pointers.push(pointer.0);
+    }
+    Segments::open(&path.join(POINTERS), pointers.into_iter()).map_err(|error| match error {
+        EngineError::Full => "the disk is full".to_owned(),
+        EngineError::Failed(text) => text,
+    })
 }
 
 impl Drop for RocksEngine {
@@ -156,7 +386,7 @@ fn database_options() -> Options {
     options
 }
 
-fn column_options(column: Column, cache: &Cache) -> Options {
+fn column_options(name: &str, cache: &Cache) -> Options {
     let mut tables = BlockBasedOptions::default();
     tables.set_block_cache(cache);
     tables.set_block_size(16 << 10);
@@ -169,7 +399,7 @@ fn column_options(column: Column, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&tables);
     // Ciphertext does not compress.
     options.set_compression_type(DBCompressionType::None);
-    options.set_write_buffer_size(if column == Column::Message { 16 * MIB } else { 8 * MIB });
+    options.set_write_buffer_size(if name == Column::Message.name() { 16 * MIB } else { 8 * MIB });
     options.set_max_write_buffer_number(3);
     options.set_target_file_size_base(16 * MIB as u64);
     options.set_max_bytes_for_level_base(64 * MIB as u64);
