@@ -9,10 +9,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use wardpost_tests::Result;
 use wardpost_tests::chromium::Chromium;
 use wardpost_tests::destinations::PLAINMAIL;
 use wardpost_tests::practice::Practice;
-use wardpost_tests::Result;
 
 const TRACKER: &str = "tracker.test";
 

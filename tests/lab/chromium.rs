@@ -204,7 +204,9 @@ fn call(method: &str, url: &str, body: &Value) -> Result<Value> {
     }
     let answer: Value = serde_json::from_str(&run(command.arg(url))?)?;
     match answer["value"].get("error") {
-        Some(error) => Err(format!("{method} {url}: {error}: {}", answer["value"]["message"]).into()),
+        Some(error) => {
+            Err(format!("{method} {url}: {error}: {}", answer["value"]["message"]).into())
+        }
         None => Ok(answer["value"].clone()),
     }
 }
