@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 use wardpost_courier::Outlook;
 use wardpost_dns::{DnsError, Dnssec};
-use wardpost_mail::{BodyType, DsnReturn, Notify, TlsGrade};
+use wardpost_mail::{AccountId, BodyType, DsnReturn, Envelope, Notify, ReversePath, TlsGrade};
 use wardpost_parcel::ParcelState;
 use wardpost_policy::Route;
 use wardpost_queue::RecipientState;
+use wardpost_store::Column;
 use world::server::{Script, Server, Tls, certificate};
-use world::{CANARY, World, domain};
+use world::{CANARY, World, address, domain, hire};
 
 const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
 
@@ -63,7 +64,7 @@ async fn verified_tls_is_delivered_directly() {
     assert!(taken[0].message.contains(&format!(".. your result is {CANARY}\r\n.\r\n.. end\r\n")));
     assert!(!server.read_in_clear("MAIL FROM") && !server.read_in_clear(CANARY));
     let labels = [("route", "direct"), ("grade", "T3")];
-    assert_eq!(world.counted("wardpost_courier_deliveries_total", &labels), 1.0);
+    world.counts_one("wardpost_courier_deliveries_total", &labels).await;
     world.stop().await;
 }
 
@@ -91,8 +92,8 @@ async fn no_tls_becomes_a_parcel_and_the_wire_sees_the_notice_only() {
     assert!(!server.taken()[0].over_tls);
     became_a_parcel(&world).await;
     let labels = [("reason", "starttls-not-supported")];
-    assert_eq!(world.counted("wardpost_courier_tls_failures_total", &labels), 1.0);
-    assert_eq!(world.counted("wardpost_courier_attempts_total", &[("outcome", "parcel")]), 1.0);
+    world.counts_one("wardpost_courier_tls_failures_total", &labels).await;
+    world.counts_one("wardpost_courier_attempts_total", &[("outcome", "parcel")]).await;
 }
 
 #[tokio::test]
@@ -461,6 +462,105 @@ async fn the_second_parcel_for_somebody_needs_no_second_code() {
     world.settle().await;
     assert_eq!(world.parcels.list(Some(world.dana)).unwrap().len(), 2);
     assert_eq!(world.inbox().await.len(), 1);
+}
+
+/// Somebody of the practice writes to `lee@there.test`, who needs a parcel.
+async fn write(world: &World, sender: AccountId) {
+    world.send_as(sender, &["lee@there.test"], Route::Pickup, |_| {}).await;
+    world.settle().await;
+}
+
+fn code_in(mail: &str) -> &str {
+    let line = mail.lines().find(|line| line.starts_with("    ") && line.contains('-'));
+    line.unwrap_or_else(|| panic!("no code in {mail}")).trim()
+}
+
+#[tokio::test]
+async fn a_colleague_learns_the_code_once_and_the_disk_never_does() {
+    let world = World::new().await;
+    one_server(&world, Script::new(Tls::No)).await;
+    for sender in [world.dana, world.lee, world.dana, world.lee] {
+        write(&world, sender).await;
+    }
+    let (first, second) = (world.inbox().await, world.inbox_of(world.lee).await);
+    assert_eq!((first.len(), second.len()), (1, 1), "each is told once");
+    let code = code_in(&first[0]).to_owned();
+    assert_eq!(code_in(&second[0]), code);
+    let note = world.parcels.code_note(&address("lee@there.test")).unwrap().unwrap();
+    assert_eq!(note.told, [world.dana, world.lee]);
+    for column in Column::ALL {
+        for (_, value) in world.store.scan(column, b"", None, usize::MAX).unwrap() {
+            let found = value.windows(code.len()).any(|part| part == code.as_bytes());
+            assert!(!found, "the code is readable in {column:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_joined_later_is_told_whom_to_ask() {
+    let world = World::new().await;
+    one_server(&world, Script::new(Tls::No)).await;
+    write(&world, world.dana).await;
+    let kim = hire(&world.directory, "kim", "Kim Nowak").await;
+    for _ in 0..2 {
+        write(&world, kim).await;
+    }
+    let told = world.inbox_of(kim).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("Dana Lee has it"), "{}", told[0]);
+    let code = code_in(&world.inbox().await[0]).to_owned();
+    assert!(!told[0].contains(&code), "what was sealed before she came she cannot have");
+}
+
+#[tokio::test]
+async fn a_code_that_the_administrator_made_is_not_told_again() {
+    let world = World::new().await;
+    one_server(&world, Script::new(Tls::No)).await;
+    write(&world, world.dana).await;
+    let (code, _) = world.parcels.new_code(&address("lee@there.test")).await.unwrap();
+    write(&world, world.lee).await;
+    let told = world.inbox_of(world.lee).await;
+    assert!(told.len() == 1 && told[0].contains("can make a new one"), "{told:?}");
+    assert!(!told[0].contains(code.expose()), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_unread_parcels_end_is_told_to_its_sender_once() {
+    let days = Arc::new(AtomicU64::new(0));
+    let late = Arc::clone(&days);
+    let day = Duration::from_secs(24 * 3600);
+    let clock = move || SystemTime::now() + day * late.load(Ordering::Relaxed) as u32;
+    let world = World::with_clock(Arc::new(clock)).await;
+    one_server(&world, Script::new(Tls::No)).await;
+    write(&world, world.dana).await;
+    write(&world, world.lee).await;
+    write(&world, world.lee).await;
+    assert_eq!(world.courier.purge_parcels().await.unwrap().messages, 0);
+    days.store(31, Ordering::Relaxed);
+    assert_eq!(world.courier.purge_parcels().await.unwrap().unread.len(), 3);
+    assert_eq!(world.courier.purge_parcels().await.unwrap().messages, 0);
+    for (who, parcels) in [(world.dana, 1), (world.lee, 2)] {
+        let inbox = world.inbox_of(who).await;
+        let told = inbox.iter().filter(|mail| mail.contains("was not read"));
+        assert_eq!(told.clone().count(), parcels, "{inbox:?}");
+        assert!(told.clone().all(|mail| mail.contains("lee@there.test")), "{inbox:?}");
+        assert!(told.clone().all(|mail| !mail.contains(CANARY)), "{inbox:?}");
+    }
+    let states = world.parcels.list(None).unwrap().into_iter().map(|parcel| parcel.state);
+    assert!(states.clone().all(|state| state == ParcelState::Expired), "{:?}", states.count());
+}
+
+#[tokio::test]
+async fn a_parcel_of_nobody_any_more_is_not_made() {
+    let world = World::new().await;
+    one_server(&world, Script::new(Tls::No)).await;
+    world.directory.remove_account(world.lee).await.unwrap();
+    let from = ReversePath::Address(address("dana@clinic.test"));
+    let change = |envelope: &mut Envelope| envelope.from = from;
+    world.send_as(world.lee, &["pat@there.test"], Route::Pickup, change).await;
+    world.settle().await;
+    assert!(world.parcels.list(None).unwrap().is_empty(), "nobody would learn the code");
+    assert!(world.inbox().await[0].contains("5.7.10"));
 }
 
 #[tokio::test]

@@ -152,8 +152,9 @@ pub fn known_code_mail(mail: &KnownCodeMail<'_>) -> Vec<u8> {
     let text = format!(
         "{recipient}'s provider cannot receive encrypted mail. Your message is not lost:\n\
          it waits for them on our own web page, and they have been sent a link.\n\n\
-         They open it with the code that they were told for an earlier message. If\n\
-         they do not have that code any more, {who}.\n",
+         They open it with the code that they were told for an earlier message.\n\
+         Should they have lost it:\n\
+         {who}.\n",
     );
     let builder = automatic(mail.from, "Mail delivery", mail.to, mail.message_id, mail.now);
     threaded(builder, mail.about)

@@ -34,7 +34,9 @@ pub struct World {
     pub mailboxes: Mailboxes,
     pub courier: Arc<Courier>,
     pub registry: Registry,
+    pub store: Store,
     pub dana: AccountId,
+    pub lee: AccountId,
     shutdown: Shutdown,
     running: tokio::task::JoinHandle<()>,
 }
@@ -59,7 +61,7 @@ impl World {
         Self::with_clock(Arc::new(SystemTime::now)).await
     }
 
-    /// A world whose queue has a clock of its own.
+    /// A world whose queue and parcels have a clock of their own.
     pub async fn with_clock(clock: Arc<dyn Fn() -> SystemTime + Send + Sync>) -> Self {
         let store = Store::in_memory();
         let directory = Directory::open_with(
@@ -70,22 +72,21 @@ impl World {
         .await
         .unwrap();
         directory.initialise().await.unwrap();
-        let dana = directory
-            .add_account(NewAccount {
-                address: address("dana@clinic.test"),
-                name: "Dana Lee".into(),
-                password: Secret::new(PASSWORD.into()),
-            })
-            .await
-            .unwrap();
+        let dana = hire(&directory, "dana", "Dana Lee").await;
+        let lee = hire(&directory, "lee", "Lee Park").await;
+        let parcel_clock = Arc::clone(&clock);
         let queue = Queue::open(store.clone(), QueueOptions { clock, ..QueueOptions::default() })
             .await
             .unwrap();
         let parcels = Parcels::open(
             store.clone(),
-            ParcelOptions { kdf_cost: KdfCost::Test, ..ParcelOptions::default() },
+            ParcelOptions {
+                kdf_cost: KdfCost::Test,
+                clock: parcel_clock,
+                ..ParcelOptions::default()
+            },
         );
-        let mailboxes = Mailboxes::new(store);
+        let mailboxes = Mailboxes::new(store.clone());
         let (ca, dns, registry) = (authority(), FakeResolver::new(), Registry::new());
         let mut roots = Roots::new();
         roots.add(ca.der()).unwrap();
@@ -111,7 +112,9 @@ impl World {
             mailboxes,
             courier,
             registry,
+            store,
             dana,
+            lee,
             shutdown,
             running,
         }
@@ -150,12 +153,24 @@ impl World {
         route: Route,
         change: impl FnOnce(&mut Envelope),
     ) -> QueueId {
-        let from = ReversePath::Address(address("dana@clinic.test"));
+        self.send_as(self.dana, to, route, change).await
+    }
+
+    pub async fn send_as(
+        &self,
+        sender: AccountId,
+        to: &[&str],
+        route: Route,
+        change: impl FnOnce(&mut Envelope),
+    ) -> QueueId {
+        let account = self.directory.account(sender);
+        let from =
+            account.map_or(ReversePath::Null, |account| ReversePath::Address(account.address));
         let mut envelope = Envelope::new(from, to.iter().map(|to| address(to)));
         change(&mut envelope);
         let routes = vec![route; envelope.to.len()];
         let item = NewItem {
-            sender: Some(self.dana),
+            sender: Some(sender),
             envelope,
             message: message(to),
             routes,
@@ -186,9 +201,14 @@ impl World {
 
     /// What lies in Dana's INBOX.
     pub async fn inbox(&self) -> Vec<String> {
+        self.inbox_of(self.dana).await
+    }
+
+    /// What lies in somebody's INBOX.
+    pub async fn inbox_of(&self, who: AccountId) -> Vec<String> {
         let password = Secret::new(PASSWORD.into());
-        let unlocked = self.directory.unlock(self.dana, &password).await.unwrap();
-        let mail = self.mailboxes.open(self.dana, unlocked);
+        let unlocked = self.directory.unlock(who, &password).await.unwrap();
+        let mail = self.mailboxes.open(who, unlocked);
         mail.prepare().await.unwrap();
         let inbox = mail.special(SpecialUse::Inbox).unwrap().id;
         let mut bodies = Vec::new();
@@ -199,13 +219,19 @@ impl World {
         bodies
     }
 
-    /// The value of a counter, summed over the label sets that have all of `labels`.
-    pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// Waits until a counter, summed over the label sets that have all of `labels`, is at one:
+    /// counting comes after the commit that empties the queue.
+    pub async fn counts_one(&self, name: &str, labels: &[(&str, &str)]) {
+        self.until(name, || self.counted(name, labels) > 0.0).await;
+        assert_eq!(self.counted(name, labels), 1.0, "{name}");
+    }
+
+    fn counted(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name).unwrap();
-        family
-            .get_metric()
+        families
             .iter()
+            .filter(|family| family.name() == name)
+            .flat_map(|family| family.get_metric())
             .filter(|metric| {
                 labels.iter().all(|(label, value)| {
                     metric.get_label().iter().any(|p| p.name() == *label && p.value() == *value)
@@ -219,6 +245,16 @@ impl World {
         self.shutdown.begin();
         self.running.await.unwrap();
     }
+}
+
+/// Somebody new at the practice.
+pub async fn hire(directory: &Directory, local: &str, name: &str) -> AccountId {
+    let new = NewAccount {
+        address: address(&format!("{local}@clinic.test")),
+        name: name.into(),
+        password: Secret::new(PASSWORD.into()),
+    };
+    directory.add_account(new).await.unwrap()
 }
 
 fn rests(item: &ItemView) -> bool {
