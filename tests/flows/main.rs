@@ -14,6 +14,8 @@ mod in_06_hostile_input_harms_nothing;
 mod lab_00_postfix_takes_mail_over_tls;
 mod ops_01_mistakes_get_a_clear_word;
 mod ops_04_prometheus_scrapes;
+mod ops_05_full_disk;
+mod ops_06_reload_and_shutdown;
 mod out_01_verified_tls_delivers;
 mod out_02_no_tls_goes_to_pickup;
 mod out_06_exim_takes_part;

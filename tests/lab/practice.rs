@@ -38,6 +38,20 @@ impl Practice {
     pub fn open_with(extra: &str) -> Result<Self> {
         let lab = Lab::start()?;
         let wardpost = Wardpost::start_with(&lab, extra)?;
+        Self::staff(lab, wardpost)
+    }
+
+    /// Opens with its data on a disk of `mib` MiB.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub fn open_on_small_disk(mib: u32) -> Result<Self> {
+        let lab = Lab::start()?;
+        let wardpost = Wardpost::start_on_small_disk(&lab, mib)?;
+        Self::staff(lab, wardpost)
+    }
+
+    fn staff(lab: Lab, wardpost: Wardpost) -> Result<Self> {
         let dana = wardpost.add_account("dana", "Dr. Dana Reyes")?;
         let lee = wardpost.add_account("lee", "Lee Park")?;
         Ok(Self { wardpost, lab, dana, lee })

@@ -22,6 +22,8 @@ pub struct Wardpost {
     process: Option<Process>,
     folder: PathBuf,
     ip: Ipv4Addr,
+    /// The size in MiB of the disk of its own that holds the data folder, if it has one.
+    disk: Option<u32>,
 }
 
 impl Wardpost {
@@ -43,6 +45,29 @@ impl Wardpost {
         Ok(this)
     }
 
+    /// Like [`Wardpost::start`], with the data folder on a disk (tmpfs) of `mib` MiB. The disk is in a
+    /// mount namespace of the daemon's and goes with it.
+    ///
+    /// # Errors
+    /// As [`Wardpost::start`]; and when this is not run as root.
+    pub fn start_on_small_disk(lab: &Lab, mib: u32) -> Result<Self> {
+        let mut this = Self::prepare(lab, "")?;
+        fs::create_dir_all(this.data())?;
+        this.disk = Some(mib);
+        this.run()?;
+        Ok(this)
+    }
+
+    /// A folder as the daemon sees it, its own disk included.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn seen_by_daemon(&self, path: &Path) -> Result<PathBuf> {
+        let id = self.process().ok_or("Wardpost does not run")?.id();
+        let inner = path.strip_prefix("/")?;
+        Ok(Path::new("/proc").join(id.to_string()).join("root").join(inner))
+    }
+
     /// Writes the configuration without starting anything.
     ///
     /// # Errors
@@ -52,7 +77,7 @@ impl Wardpost {
         let ip = lab.host(10);
         let pair = lab.ca.issue(&[HOSTNAME])?;
         fs::write(folder.join("wardpost.toml"), configuration(lab, &folder, ip, &pair, extra))?;
-        Ok(Self { process: None, folder, ip })
+        Ok(Self { process: None, folder, ip, disk: None })
     }
 
     /// Starts the daemon again after [`Wardpost::kill`] or [`Wardpost::stop`].
@@ -60,7 +85,19 @@ impl Wardpost {
     /// # Errors
     /// As [`Wardpost::start`].
     pub fn run(&mut self) -> Result<()> {
-        let mut command = Command::new(program()?);
+        let mut command = match self.disk {
+            None => Command::new(program()?),
+            Some(mib) => {
+                let mut command = Command::new("unshare");
+                command
+                    .args(["--mount", "--propagation", "private", "sh", "-c"])
+                    .arg("mount -t tmpfs -o \"size=$1m,mode=0700\" tmpfs \"$0\" && shift && exec \"$@\"")
+                    .arg(self.data())
+                    .arg(mib.to_string())
+                    .arg(program()?);
+                command
+            }
+        };
         command.arg("serve").arg("--config").arg(self.config());
         let mut process = Process::start(&mut command, &self.log_file())?;
         let ports = [self.mx(), self.submission(), self.imaps(), self.https()];
@@ -138,7 +175,15 @@ impl Wardpost {
     /// # Errors
     /// When it does not start.
     pub fn cli_output(&self, words: &[&str], input: &str) -> Result<std::process::Output> {
-        let mut child = Command::new(program()?)
+        let mut command = match (self.disk, self.process()) {
+            (Some(_), Some(process)) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &process.id().to_string()]).arg(program()?);
+                command
+            }
+            _ => Command::new(program()?),
+        };
+        let mut child = command
             .args(words)
             .arg("--config")
             .arg(self.config())
