@@ -1,8 +1,10 @@
 //! What happens to a message from elsewhere.
 //!
 //! DMARC comes first, because it is the From domain's own word on what to do: pass is taken, a
-//! failure is refused (550 5.7.26) or put into Junk as the domain asks. Only a definite failure counts:
-//! when the policy cannot be looked up (RFC 7489 §6.6.3 leaves the choice to the receiver) the message
+//! failure is refused (550 5.7.26) or put into Junk as the domain asks. Where the policy is known and the
+//! proof could not be looked up, the sender is asked to try again (451): taking the message would let
+//! whoever runs slow name servers get round the policy, refusing it for good would lose honest mail. When
+//! the policy itself cannot be looked up (RFC 7489 §6.6.3 leaves the choice to the receiver) the message
 //! is judged like one without a policy, since a practice whose resolver hiccups must still get its
 //! mail. Authentication-Results says what happened.
 //!
@@ -135,6 +137,11 @@ pub fn inbound(facts: &InboundFacts) -> Disposition {
                 "The From domain asks to refuse mail that is not proven to be its own (DMARC)";
             Disposition::Reject(Reply::new(550, status, text))
         }
+        (DmarcResult::TempError, DmarcPolicy::Reject | DmarcPolicy::Quarantine) => {
+            let status = EnhancedStatus::new(4, 7, 26);
+            let text = "The proof that the From domain asks for cannot be looked up now; try again";
+            Disposition::Reject(Reply::new(451, status, text))
+        }
         (DmarcResult::Fail, DmarcPolicy::Quarantine) => accept(Folder::Junk),
         (DmarcResult::Pass, _) => accept(Folder::Inbox),
         _ if is_suspicious(facts) => accept(Folder::Junk),
@@ -262,6 +269,16 @@ mod tests {
                     ..dmarc(DmarcResult::TempError, DmarcPolicy::None)
                 },
                 Junk,
+            ),
+            (
+                "the policy is known and the proof is not: later",
+                dmarc(DmarcResult::TempError, DmarcPolicy::Reject),
+                Code(451),
+            ),
+            (
+                "the same where the domain asks for Junk",
+                dmarc(DmarcResult::TempError, DmarcPolicy::Quarantine),
+                Code(451),
             ),
             (
                 "an unreadable DMARC record counts as none (RFC 7489 §6.6.3)",

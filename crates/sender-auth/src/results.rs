@@ -1,8 +1,7 @@
 //! From mail-auth's outputs to the facts the policy judges by.
 
-use crate::{Claim, Facts, Outputs};
+use crate::Outputs;
 use mail_auth::dmarc::Policy;
-use wardpost_mail::{Domain, ReversePath};
 use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, InboundFacts, IprevResult, SpfResult};
 
 pub(crate) fn inbound(outputs: &Outputs<'_>) -> InboundFacts {
@@ -68,29 +67,4 @@ fn dmarc_result(result: &mail_auth::DmarcResult) -> DmarcResult {
         mail_auth::DmarcResult::PermError(_) => DmarcResult::PermError,
         mail_auth::DmarcResult::None => DmarcResult::None,
     }
-}
-
-/// What is said when time ran out: nothing is known, and that may change.
-pub(crate) fn timed_out(hostname: &Domain, claim: Claim<'_>, author: &str) -> Facts {
-    let mut text = format!("{hostname};\r\n\tdkim=temperror (out of time)");
-    let identity = match claim.sender {
-        ReversePath::Address(address) => format!("smtp.mailfrom={}", address.domain()),
-        ReversePath::Null => "smtp.mailfrom=<>".to_owned(),
-    };
-    text.push_str(&format!(";\r\n\tspf=temperror (out of time) {identity}"));
-    text.push_str(";\r\n\tdmarc=temperror (out of time)");
-    let author = author.rsplit_once('@').and_then(|(_, domain)| Domain::parse(domain).ok());
-    if let Some(domain) = author {
-        text.push_str(&format!(" header.from={domain}"));
-    }
-    text.push_str(";\r\n\tiprev=temperror (out of time)");
-    let inbound = InboundFacts {
-        spf: SpfResult::TempError,
-        dkim: DkimResult::TempError,
-        dmarc: DmarcResult::TempError,
-        dmarc_policy: DmarcPolicy::None,
-        iprev: IprevResult::TempError,
-        cleartext: false,
-    };
-    Facts { inbound, authentication_results: text }
 }

@@ -1,6 +1,6 @@
 //! The checks against a DNS server that answers from a table.
 
-use super::*;
+use super::{Claim, Domain, Duration, MAX_SIGNATURES, ReversePath, SenderAuth, Settings};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, PTR, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use wardpost_mail::Address;
-use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, IprevResult, SpfResult};
+use wardpost_policy::DmarcPolicy::{Quarantine, Reject};
+use wardpost_policy::DmarcResult::{Fail, Pass, TempError};
+use wardpost_policy::{DkimResult, IprevResult, SpfResult};
 
 type Zone = HashMap<(&'static str, RecordType), RData>;
 
@@ -88,7 +90,7 @@ async fn a_sender_who_may_passes_spf_dmarc_and_iprev() {
     let facts = checker.facts(claim("192.0.2.7", &from, PLAIN)).await;
     assert_eq!(facts.inbound.spf, SpfResult::Pass);
     assert_eq!(facts.inbound.dkim, DkimResult::None);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+    assert_eq!(facts.inbound.dmarc, Pass);
     assert_eq!(facts.inbound.iprev, IprevResult::Pass);
     let text = facts.authentication_results;
     assert!(text.starts_with("mail.clinic.test;\r\n\tdkim=none;\r\n\tspf=none"), "{text}");
@@ -106,8 +108,8 @@ async fn a_sender_who_may_not_fails_spf_and_dmarc() {
     let from = sender("results@lab.test");
     let facts = checker.facts(claim("198.51.100.9", &from, PLAIN)).await;
     assert_eq!(facts.inbound.spf, SpfResult::Fail);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::Fail);
-    assert_eq!(facts.inbound.dmarc_policy, DmarcPolicy::Reject);
+    assert_eq!(facts.inbound.dmarc, Fail);
+    assert_eq!(facts.inbound.dmarc_policy, Reject);
     assert_eq!(facts.inbound.iprev, IprevResult::Fail);
 }
 
@@ -132,12 +134,12 @@ async fn an_aligned_signature_is_enough_even_from_elsewhere_and_a_changed_body_i
     let from = sender("list@elsewhere.test");
     let facts = checker.facts(claim("198.51.100.9", &from, &raw)).await;
     assert_eq!(facts.inbound.dkim, DkimResult::Pass, "{}", facts.authentication_results);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+    assert_eq!(facts.inbound.dmarc, Pass);
 
     let changed = [&raw[..], b"more\r\n"].concat();
     let facts = checker.facts(claim("198.51.100.9", &from, &changed)).await;
     assert_eq!(facts.inbound.dkim, DkimResult::Fail);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::Fail);
+    assert_eq!(facts.inbound.dmarc, Fail);
     assert!(facts.authentication_results.contains("body hash did not verify"));
 }
 
@@ -148,7 +150,7 @@ async fn a_bounce_is_judged_by_its_helo_name() {
     let checker = checker(zone, LIMIT).await;
     let facts = checker.facts(claim("192.0.2.7", &ReversePath::Null, PLAIN)).await;
     assert_eq!(facts.inbound.spf, SpfResult::Pass);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::Pass);
+    assert_eq!(facts.inbound.dmarc, Pass);
 }
 
 #[tokio::test]
@@ -172,12 +174,43 @@ async fn silence_ends_in_temporary_errors_within_the_time_limit() {
     let facts = checker.facts(claim("192.0.2.7", &from, raw)).await;
     assert!(started.elapsed() < Duration::from_secs(3));
     assert_eq!(facts.inbound.spf, SpfResult::TempError);
-    assert_eq!(facts.inbound.dmarc, DmarcResult::TempError);
+    assert_eq!(facts.inbound.dmarc, TempError);
+    let text = facts.authentication_results;
     assert!(
-        facts
-            .authentication_results
-            .contains("dmarc=temperror (out of time) header.from=b.silent.test")
+        text.contains("dmarc=temperror") && text.contains("header.from=b.silent.test"),
+        "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_forger_with_silent_dns_does_not_get_round_the_policy_of_the_domain_he_claims() {
+    let checker = checker(lab_zone(), Duration::from_millis(800)).await;
+    let forger = sender("x@forger.silent.test");
+    let facts = checker.facts(claim("198.51.100.9", &forger, PLAIN)).await;
+    assert_eq!((facts.inbound.dmarc, facts.inbound.dmarc_policy), (Fail, Reject));
+
+    // Signatures that cannot be checked in time leave it open, and the policy known.
+    let (raw, _) = signed("forger.silent.test", PLAIN);
+    let facts = checker.facts(claim("198.51.100.9", &forger, &raw)).await;
+    assert_eq!((facts.inbound.dmarc, facts.inbound.dmarc_policy), (TempError, Reject));
+}
+
+#[tokio::test]
+async fn a_second_author_does_not_free_the_first_from_his_policy() {
+    let mut zone = lab_zone();
+    zone.insert(("other.test", RecordType::TXT), txt("v=spf1 ip4:192.0.2.7 -all"));
+    let checker = checker(zone, LIMIT).await;
+    let other = sender("x@other.test");
+    let many: String = (0..9).map(|n| format!(", a@d{n}.test")).collect();
+    for (from, expected) in [
+        ("From: a@other.test, results@lab.test\r\n".to_owned(), (Fail, Reject)),
+        ("From: results@lab.test\r\nFrom: a@other.test\r\n".to_owned(), (Fail, Reject)),
+        (format!("From: a@other.test{many}\r\n"), (Fail, Quarantine)),
+    ] {
+        let raw = format!("{from}Subject: x\r\n\r\nhello\r\n");
+        let found = checker.facts(claim("192.0.2.7", &other, raw.as_bytes())).await.inbound;
+        assert_eq!((found.dmarc, found.dmarc_policy), expected, "{from}");
+    }
 }
 
 #[tokio::test]
