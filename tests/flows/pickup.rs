@@ -1,8 +1,8 @@
 //! What the pickup flows share: a letter full of secrets, and what must come of it.
 
 use wardpost_tests::destinations::Destination;
-use wardpost_tests::practice::{PATIENCE, Practice, message_with_attachment};
-use wardpost_tests::{Result, files_containing, web};
+use wardpost_tests::practice::{PATIENCE, Practice, exists, message_with_attachment};
+use wardpost_tests::{Result, files_containing, wait_for, web};
 
 /// Words that stand for a patient's secrets; none may be found where it does not belong.
 pub(crate) const SUBJECT: &str = "canary-subject-b1opsy";
@@ -73,6 +73,31 @@ pub(crate) fn expect_pickup(
     let code = web::code(&told).ok_or("no code in the mail to the sender")?;
     assert!(!plain.contains(&code), "link and code travel together");
     Ok(Pickup { link, code })
+}
+
+/// Waits for a notice whose link is none of those known already.
+pub(crate) fn next_link(server: &impl Destination, known: &[&str]) -> Result<String> {
+    wait_for("another notice", PATIENCE, || {
+        server.messages().iter().find_map(|notice| {
+            let link = web::link(&unfolded(notice), "https://mail.clinic.test:8443/p/")?;
+            (!known.contains(&link.as_str())).then_some(link)
+        })
+    })
+    .map_err(|e| format!("{e}\n{}", server.log()).into())
+}
+
+/// The messages in somebody's INBOX that contain `text`.
+pub(crate) fn mails_with(practice: &Practice, who: &str, text: &str) -> Result<Vec<String>> {
+    let mut imap = practice.imap(who)?;
+    let count = exists(&imap.must("SELECT INBOX")?).ok_or("no EXISTS")?;
+    let mut found = Vec::new();
+    for n in 1..=count {
+        let mail = imap.must(&format!("FETCH {n} BODY.PEEK[]"))?;
+        if mail.contains(text) {
+            found.push(mail);
+        }
+    }
+    Ok(found)
 }
 
 /// A quoted-printable text without its soft line breaks.

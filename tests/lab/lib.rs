@@ -68,6 +68,8 @@ impl Lab {
             "clinic.test. MX 10 mail.clinic.test.".to_owned(),
             format!("mail.clinic.test. A {}", host(10)),
             "clinic.test. TXT \"v=spf1 mx -all\"".to_owned(),
+            // A domain that takes no mail (RFC 7505).
+            "nomail.test. MX 0 .".to_owned(),
         ];
         for place in destinations::ALL {
             zone.push(format!("{}. MX 10 mx.{}.", place.domain, place.domain));

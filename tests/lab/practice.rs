@@ -87,6 +87,17 @@ impl Practice {
         Imap::login(self.wardpost.imaps(), &self.lab.ca, HOSTNAME, who, PASSWORD)
     }
 
+    /// Waits until nothing is on its way any more.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn settled(&self) -> Result<()> {
+        wait_for("the queue to be empty", PATIENCE, || {
+            let list = self.wardpost.cli(&["queue", "list", "--json"], "").ok()?;
+            (list.trim() == "[]").then_some(())
+        })
+    }
+
     /// Waits until a message in `who`'s INBOX contains `text`; gives that message whole.
     ///
     /// # Errors
