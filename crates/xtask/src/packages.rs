@@ -8,9 +8,28 @@ use std::process::{Command, Stdio};
 pub(crate) const BUILD: &[&str] = &["gcc", "g++", "pkg-config", "libssl-dev", "libclang-dev"];
 /// The demo's destination servers, its zone, and a client for the portal.
 pub(crate) const DEMO: &[&str] = &["postfix", "knot", "curl"];
-/// The demo's, and the clients and browsers that the whole-system tests drive.
-pub(crate) const TEST: &[&str] =
-    &["postfix", "knot", "curl", "isync", "python3", "swaks", "chromium", "prometheus", "gnupg"];
+/// The demo's, and the clients and browsers that the whole-system tests drive. Exim itself cannot be
+/// installed beside Postfix; the tests unpack it, and these are the libraries it needs.
+pub(crate) const TEST: &[&str] = &[
+    "postfix",
+    "knot",
+    "curl",
+    "openssl",
+    "isync",
+    "python3",
+    "swaks",
+    "libnet-ssleay-perl",
+    "thunderbird",
+    "xvfb",
+    "chromium",
+    "chromium-driver",
+    "libnss3-tools",
+    "libgnutls-dane0",
+    "libidn12",
+    "libnsl2",
+    "prometheus",
+    "gnupg",
+];
 /// The peers of the benchmarks.
 pub(crate) const BENCH: &[&str] = &["postfix", "dovecot-imapd", "dovecot-lmtpd", "knot", "openssl"];
 
