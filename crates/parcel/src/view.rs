@@ -51,6 +51,11 @@ pub enum ParcelState {
 }
 
 impl ParcelState {
+    /// Whether the message is there to be read.
+    pub fn is_there(self) -> bool {
+        matches!(self, Self::Waiting | Self::Opened | Self::Answered)
+    }
+
     /// A word for metric labels and lists.
     pub fn name(self) -> &'static str {
         match self {

@@ -179,7 +179,7 @@ pub(crate) async fn choose(
     Path(view): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    match portal.visits.find(&headers, &view) {
+    match portal.visit(&headers, &view) {
         Some(visit) => choose_page(&portal, &visit, StatusCode::OK, None),
         None => pages::visit_is_over(&portal),
     }
@@ -202,7 +202,7 @@ pub(crate) async fn set_password(
     headers: HeaderMap,
     form: Result<Form<PasswordForm>, FormRejection>,
 ) -> Response {
-    let Some(visit) = portal.visits.find(&headers, &view) else {
+    let Some(visit) = portal.visit(&headers, &view) else {
         return pages::visit_is_over(&portal);
     };
     let Ok(Form(form)) = form else {
@@ -308,7 +308,7 @@ pub(crate) async fn leave(
     headers: HeaderMap,
     form: Result<Form<reading::TokenForm>, FormRejection>,
 ) -> Response {
-    let Some(visit) = portal.visits.find(&headers, &view) else {
+    let Some(visit) = portal.visit(&headers, &view) else {
         return Redirect::to("/left").into_response();
     };
     match form {

@@ -37,18 +37,19 @@ mod tests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};
 use metrics::Metrics;
 use prometheus::Registry;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use visit::Visits;
+use visit::{Visit, Visits};
 use wardpost_directory::Directory;
 use wardpost_mail::Domain;
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::{Accepted, ServerTls, Shutdown, TlsError};
-use wardpost_parcel::Parcels;
+use wardpost_parcel::{ParcelError, Parcels};
 use write::Pace;
 
 /// Octets of a form that carries no files.
@@ -132,6 +133,23 @@ impl Portal {
     /// Serves one connection to the HTTP port: redirects to HTTPS, and nothing else.
     pub async fn serve_http(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
         serve::http(self, accepted, shutdown).await;
+    }
+
+    /// The visit that a request belongs to, unless its message is gone meanwhile: what was taken back
+    /// is not shown any longer to somebody who has it open.
+    fn visit(&self, headers: &HeaderMap, view: &str) -> Option<Arc<Visit>> {
+        let visit = self.visits.find(headers, view)?;
+        match self.parcels.show(visit.parcel) {
+            Ok(parcel) if parcel.state.is_there() => Some(visit),
+            Ok(_) | Err(ParcelError::NotFound) => {
+                self.visits.end(&visit, &self.metrics.visits);
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "portal: a parcel's state cannot be read");
+                None
+            }
+        }
     }
 
     /// All pages.

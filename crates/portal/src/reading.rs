@@ -95,7 +95,7 @@ pub(crate) async fn message(
     Query(said): Query<Said>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(visit) = portal.visits.find(&headers, &view) else {
+    let Some(visit) = portal.visit(&headers, &view) else {
         return pages::visit_is_over(&portal);
     };
     let mut template = MessagePage::new(&portal, &visit);
@@ -109,7 +109,7 @@ pub(crate) async fn formatted(
     Path(view): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let visit = portal.visits.find(&headers, &view);
+    let visit = portal.visit(&headers, &view);
     let Some(html) = visit.as_ref().and_then(|visit| visit.html.as_ref()) else {
         return pages::visit_is_over(&portal);
     };
@@ -124,7 +124,7 @@ pub(crate) async fn file(
     Path((view, number)): Path<(String, usize)>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(visit) = portal.visits.find(&headers, &view) else {
+    let Some(visit) = portal.visit(&headers, &view) else {
         return pages::visit_is_over(&portal);
     };
     match visit.readable.attachments.get(number) {
