@@ -1,6 +1,6 @@
 //! A resolver that answers from a table, for tests of whatever asks DNS.
 
-use crate::{Answer, DnsError, Dnssec, Mx, MxHost, Resolver};
+use crate::{Alias, Answer, DnsError, Dnssec, Mx, MxHost, Resolver, Tlsa};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,6 +18,7 @@ pub struct FakeResolver {
 struct Zone {
     mx: HashMap<Domain, Result<Answer<Mx>, DnsError>>,
     addresses: HashMap<Domain, Result<Answer<Vec<IpAddr>>, DnsError>>,
+    tlsa: HashMap<(Domain, u16), Result<Answer<Vec<Tlsa>>, DnsError>>,
     txt: HashMap<Domain, Answer<Vec<Vec<u8>>>>,
     reverse: HashMap<IpAddr, Answer<Vec<Domain>>>,
 }
@@ -40,13 +41,13 @@ impl FakeResolver {
             .map(|(preference, host)| MxHost { preference: *preference, host: host.clone() })
             .collect();
         hosts.sort_by_key(|mx| mx.preference);
-        let answer = Answer { value: Mx::Hosts(hosts), dnssec };
+        let answer = Answer::new(Mx::Hosts(hosts), dnssec);
         self.zone().mx.insert(domain.clone(), Ok(answer));
     }
 
     /// Gives a domain a null MX (RFC 7505).
     pub fn set_null_mx(&self, domain: &Domain, dnssec: Dnssec) {
-        self.zone().mx.insert(domain.clone(), Ok(Answer { value: Mx::Null, dnssec }));
+        self.zone().mx.insert(domain.clone(), Ok(Answer::new(Mx::Null, dnssec)));
     }
 
     /// Makes the MX look-up of a domain fail.
@@ -56,8 +57,34 @@ impl FakeResolver {
 
     /// Sets the addresses of a host.
     pub fn set_addresses(&self, host: &Domain, addresses: &[IpAddr], dnssec: Dnssec) {
-        let answer = Answer { value: addresses.to_vec(), dnssec };
+        let answer = Answer::new(addresses.to_vec(), dnssec);
         self.zone().addresses.insert(host.clone(), Ok(answer));
+    }
+
+    /// Makes a host an alias of another, whose addresses these are. `initial` is the truth of the
+    /// alias, `whole` that of everything.
+    pub fn set_alias(
+        &self,
+        host: &Domain,
+        canonical: &Domain,
+        addresses: &[IpAddr],
+        initial: Dnssec,
+        whole: Dnssec,
+    ) {
+        let alias = Some(Alias { initial, canonical: canonical.clone() });
+        let answer = Answer { value: addresses.to_vec(), dnssec: whole, alias };
+        self.zone().addresses.insert(host.clone(), Ok(answer));
+    }
+
+    /// Sets the TLSA records of a host's service.
+    pub fn set_tlsa(&self, host: &Domain, port: u16, records: &[Tlsa], dnssec: Dnssec) {
+        let answer = Answer::new(records.to_vec(), dnssec);
+        self.zone().tlsa.insert((host.clone(), port), Ok(answer));
+    }
+
+    /// Makes the TLSA look-up of a host's service fail.
+    pub fn fail_tlsa(&self, host: &Domain, port: u16, error: DnsError) {
+        self.zone().tlsa.insert((host.clone(), port), Err(error));
     }
 
     /// Makes the address look-up of a host fail.
@@ -68,12 +95,12 @@ impl FakeResolver {
     /// Sets the TXT records of a name.
     pub fn set_txt(&self, name: &Domain, texts: &[&[u8]], dnssec: Dnssec) {
         let value = texts.iter().map(|text| text.to_vec()).collect();
-        self.zone().txt.insert(name.clone(), Answer { value, dnssec });
+        self.zone().txt.insert(name.clone(), Answer::new(value, dnssec));
     }
 
     /// Sets the names of an address.
     pub fn set_reverse(&self, address: IpAddr, names: &[Domain], dnssec: Dnssec) {
-        self.zone().reverse.insert(address, Answer { value: names.to_vec(), dnssec });
+        self.zone().reverse.insert(address, Answer::new(names.to_vec(), dnssec));
     }
 }
 
@@ -87,7 +114,7 @@ impl Zone {
     /// NODATA for a name that has other records, NXDOMAIN for one that has none.
     fn absent<T: Default>(&self, name: &Domain) -> Result<Answer<T>, DnsError> {
         if self.knows(name) {
-            Ok(Answer { value: T::default(), dnssec: Dnssec::Indeterminate })
+            Ok(Answer::new(T::default(), Dnssec::Indeterminate))
         } else {
             Err(DnsError::NoSuchDomain)
         }
@@ -100,9 +127,7 @@ impl Resolver for FakeResolver {
         let zone = self.zone();
         match zone.mx.get(domain) {
             Some(answer) => answer.clone(),
-            None if zone.knows(domain) => {
-                Ok(Answer { value: Mx::Implicit, dnssec: Dnssec::Indeterminate })
-            }
+            None if zone.knows(domain) => Ok(Answer::new(Mx::Implicit, Dnssec::Indeterminate)),
             None => Err(DnsError::NoSuchDomain),
         }
     }
@@ -110,6 +135,11 @@ impl Resolver for FakeResolver {
     async fn addresses(&self, host: &Domain) -> Result<Answer<Vec<IpAddr>>, DnsError> {
         let zone = self.zone();
         zone.addresses.get(host).cloned().unwrap_or_else(|| zone.absent(host))
+    }
+
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError> {
+        let set = self.zone().tlsa.get(&(host.clone(), port)).cloned();
+        set.unwrap_or_else(|| Ok(Answer::new(Vec::new(), Dnssec::Indeterminate)))
     }
 
     async fn txt(&self, name: &Domain) -> Result<Answer<Vec<Vec<u8>>>, DnsError> {

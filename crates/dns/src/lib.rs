@@ -9,29 +9,33 @@
 //! [`HickoryResolver`] asks real servers: over UDP with EDNS, TCP when an answer is truncated, with
 //! time-outs, retries and a bounded cache. [`FakeResolver`] answers tests from a table.
 //!
-//! DNSSEC validation is not switched on yet: live answers are [`Dnssec::Indeterminate`].
+//! # DNSSEC
+//! Signatures are checked here, in this process, down from the [`TrustAnchor`]; what a server claims
+//! to have checked (the AD bit) counts for nothing. A server must pass signatures on for that, and
+//! some do not. With a trust anchor of the administrator's own, missing signatures are bogus, and
+//! nothing gets through such a server. With the built-in root anchors it is different, since nobody
+//! asked for validation: as long as the servers have never shown a root zone that validates, answers
+//! are [`Dnssec::Indeterminate`], which is to say that mail flows and DANE is out of reach; from the
+//! first one that validates on there is no way back (RFC 4035 §4.3 calls both cases "indeterminate
+//! by local policy" and leaves it to us). Reverse look-ups are claims of a stranger's and are not
+//! validated.
 
+mod anchor;
+mod answer;
 mod fake;
 mod live;
+mod validation;
 
+pub use anchor::{AnchorError, TrustAnchor};
 pub use fake::FakeResolver;
 pub use live::HickoryResolver;
+pub use wardpost_verdict::{Dnssec, LookupFailure, Tlsa};
 
 use async_trait::async_trait;
 use std::net::IpAddr;
 use thiserror::Error;
 use wardpost_mail::Domain;
-
-/// How far an answer can be believed (RFC 4033 §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dnssec {
-    /// Signed, and the chain of signatures leads to the trust anchor.
-    Secure,
-    /// Provably unsigned.
-    Insecure,
-    /// Nobody checked.
-    Indeterminate,
-}
+use wardpost_verdict::{AddressChain, TlsaAnswer};
 
 /// An answer and its truth: that of the weakest record it was taken from, aliases included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,44 @@ pub struct Answer<T> {
     pub value: T,
     /// How far it can be believed.
     pub dnssec: Dnssec,
+    /// The alias (CNAME) that was followed to get there, if there was one.
+    pub alias: Option<Alias>,
+}
+
+impl<T> Answer<T> {
+    /// An answer found under the very name that was asked for.
+    pub fn new(value: T, dnssec: Dnssec) -> Self {
+        Self { value, dnssec, alias: None }
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { value: change(self.value), dnssec: self.dnssec, alias: self.alias }
+    }
+}
+
+impl Answer<Vec<IpAddr>> {
+    /// The way from the host's name to its addresses, as DANE wants to know it.
+    pub fn chain(&self, host: &Domain) -> AddressChain {
+        match &self.alias {
+            Some(alias) => AddressChain {
+                initial: alias.initial,
+                whole: self.dnssec,
+                canonical: alias.canonical.clone(),
+            },
+            None => {
+                AddressChain { initial: self.dnssec, whole: self.dnssec, canonical: host.clone() }
+            }
+        }
+    }
+}
+
+/// A chain of aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The truth of its first link, the one at the name that was asked for.
+    pub initial: Dnssec,
+    /// The name at its end.
+    pub canonical: Domain,
 }
 
 /// Why there is no answer. Displays no names: those of patients' mail providers do not go into logs.
@@ -61,6 +103,15 @@ impl DnsError {
     /// Whether asking again later may help.
     pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::NoSuchDomain)
+    }
+
+    /// The failure as `verdict` sees it; `None` when the name does not exist, which is an answer.
+    pub fn failure(&self) -> Option<LookupFailure> {
+        match self {
+            Self::NoSuchDomain => None,
+            Self::Bogus => Some(LookupFailure::Bogus),
+            Self::Temporary(_) => Some(LookupFailure::Temporary),
+        }
     }
 }
 
@@ -101,6 +152,26 @@ pub trait Resolver: Send + Sync {
     /// # Errors
     /// See [`DnsError`].
     async fn addresses(&self, host: &Domain) -> Result<Answer<Vec<IpAddr>>, DnsError>;
+
+    /// The TLSA records of a service, at `_port._tcp.host` (RFC 6698 §3); empty when there are none,
+    /// which includes that the name does not exist. Ask only for what
+    /// [`wardpost_verdict::tlsa_bases`] says: many servers answer such questions with an error.
+    ///
+    /// # Errors
+    /// See [`DnsError`]. An error never means that there are none.
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError>;
+
+    /// The same as a fact for a verdict.
+    async fn tlsa_answer(&self, base: &Domain, port: u16) -> TlsaAnswer {
+        let records = match self.tlsa(base, port).await {
+            Ok(answer) => Ok((answer.value, answer.dnssec)),
+            Err(error) => match error.failure() {
+                Some(failure) => Err(failure),
+                None => Ok((Vec::new(), Dnssec::Indeterminate)),
+            },
+        };
+        TlsaAnswer { base: base.clone(), records }
+    }
 
     /// The TXT records of a name, each with its strings joined; empty when there are none.
     ///

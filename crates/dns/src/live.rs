@@ -1,18 +1,17 @@
 //! Look-ups over the network, by hickory.
 
-use crate::{Answer, DnsError, Dnssec, Mx, MxHost, Resolver};
+use crate::answer::{absent, follow};
+use crate::validation::Validation;
+use crate::{Alias, Answer, DnsError, Dnssec, Mx, MxHost, Resolver, Tlsa, TrustAnchor};
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
-use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError as WireError, NetError};
-use hickory_resolver::proto::dnssec::Proof;
-use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use wardpost_mail::Domain;
 
@@ -26,50 +25,98 @@ const CACHE_ENTRIES: u64 = 8192;
 const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Longest that the absence of an answer is kept: people mend their zones while we wait.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(300);
-/// Records of one answer that are looked at.
-const MAX_RECORDS: usize = 64;
 
 /// The resolver that asks real servers. Clones share connections and cache.
 #[derive(Clone)]
 pub struct HickoryResolver {
-    inner: TokioResolver,
+    plain: TokioResolver,
+    validation: Arc<Validation>,
 }
 
 impl HickoryResolver {
-    /// Asks these servers, or the system's (`/etc/resolv.conf`) when there are none given.
+    /// Asks these servers, or the system's (`/etc/resolv.conf`) when there are none given. Validates
+    /// by the real root's keys where the servers pass signatures on (see the crate's documentation).
     ///
     /// # Errors
     /// When the system's settings cannot be read, or name no server.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, DnsError> {
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(|error| {
-                DnsError::Temporary(format!("the system's DNS settings cannot be read: {error}"))
-            })?
-        } else {
-            let servers = servers.iter().map(server).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        tune(builder.options_mut());
-        let inner = builder.build().map_err(|error| DnsError::Temporary(error.to_string()))?;
-        Ok(Self { inner })
+        Self::build(servers, None)
+    }
+
+    /// Asks these servers, or the system's when there are none given, and validates every answer by
+    /// this trust anchor and no other.
+    ///
+    /// # Errors
+    /// When the system's settings cannot be read, or name no server.
+    pub fn with_trust_anchor(
+        servers: &[SocketAddr],
+        anchor: TrustAnchor,
+    ) -> Result<Self, DnsError> {
+        Self::build(servers, Some(anchor))
+    }
+
+    fn build(servers: &[SocketAddr], anchor: Option<TrustAnchor>) -> Result<Self, DnsError> {
+        let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
+        let plain = built(builder(&servers)?)?;
+        let validation = Arc::new(Validation::new(servers, anchor));
+        Ok(Self { plain, validation })
     }
 
     /// The resolver beneath, for libraries that bring their own look-ups and should share its
-    /// connections and cache.
+    /// connections and cache. It does not validate.
     pub fn hickory(&self) -> TokioResolver {
-        self.inner.clone()
+        self.plain.clone()
     }
 
-    /// The records of one type at `name`, aliases followed. `Ok` may be empty: NODATA.
+    /// The records of one type at `name`, aliases followed. The list may be empty: NODATA.
     async fn records(&self, name: Name, kind: RecordType) -> Result<Answer<Vec<Record>>, DnsError> {
-        let looking = self.inner.lookup(name, kind);
-        match tokio::time::timeout(LOOKUP_TIMEOUT, looking).await {
-            Ok(Ok(lookup)) => believe(&lookup, kind),
-            Ok(Err(error)) => absent(&error),
-            Err(_) => Err(DnsError::Temporary("it took too long".into())),
-        }
+        let looking = async {
+            match self.validation.resolver(&self.plain).await? {
+                Some(validating) => look(&validating, name, kind, true).await,
+                None => look(&self.plain, name, kind, false).await,
+            }
+        };
+        in_time(looking).await
     }
+}
+
+async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
+    let result = tokio::time::timeout(LOOKUP_TIMEOUT, looking).await;
+    result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
+}
+
+async fn look(
+    resolver: &TokioResolver,
+    name: Name,
+    kind: RecordType,
+    validated: bool,
+) -> Result<Answer<Vec<Record>>, DnsError> {
+    match resolver.lookup(name.clone(), kind).await {
+        Ok(lookup) => follow(&name, kind, lookup.answers()),
+        Err(error) => absent(&error, validated),
+    }
+}
+
+/// A resolver that is yet to be built, for these servers or, without any, the system's.
+pub(crate) fn builder(
+    servers: &[NameServerConfig],
+) -> Result<ResolverBuilder<TokioRuntimeProvider>, DnsError> {
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio().map_err(|error| {
+            DnsError::Temporary(format!("the system's DNS settings cannot be read: {error}"))
+        })?
+    } else {
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.to_vec());
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    tune(builder.options_mut());
+    Ok(builder)
+}
+
+pub(crate) fn built(
+    builder: ResolverBuilder<TokioRuntimeProvider>,
+) -> Result<TokioResolver, DnsError> {
+    builder.build().map_err(|error| DnsError::Temporary(error.to_string()))
 }
 
 fn server(address: &SocketAddr) -> NameServerConfig {
@@ -90,52 +137,8 @@ fn tune(options: &mut ResolverOpts) {
     options.cache_size = CACHE_ENTRIES;
     options.positive_max_ttl = Some(MAX_TTL);
     options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
-}
-
-/// Takes the wanted records of an answer, at the truth of its weakest record.
-fn believe(lookup: &Lookup, kind: RecordType) -> Result<Answer<Vec<Record>>, DnsError> {
-    let answers = || lookup.answers().iter().take(MAX_RECORDS);
-    let dnssec = answers().map(|record| record.proof).try_fold(Dnssec::Secure, weaker)?;
-    let value: Vec<Record> =
-        answers().filter(|record| record.record_type() == kind).cloned().collect();
-    let dnssec = if lookup.answers().is_empty() { Dnssec::Indeterminate } else { dnssec };
-    Ok(Answer { value, dnssec })
-}
-
-fn weaker(so_far: Dnssec, proof: Proof) -> Result<Dnssec, DnsError> {
-    match (so_far, proof) {
-        (_, Proof::Bogus) => Err(DnsError::Bogus),
-        (Dnssec::Indeterminate, _) | (_, Proof::Indeterminate) => Ok(Dnssec::Indeterminate),
-        (Dnssec::Insecure, _) | (_, Proof::Insecure) => Ok(Dnssec::Insecure),
-        (Dnssec::Secure, Proof::Secure) => Ok(Dnssec::Secure),
-    }
-}
-
-/// Tells NODATA (an empty answer) from NXDOMAIN, bogus answers and failures.
-fn absent(error: &NetError) -> Result<Answer<Vec<Record>>, DnsError> {
-    let nothing = |dnssec| Ok(Answer { value: Vec::new(), dnssec });
-    match error {
-        NetError::Dns(WireError::NoRecordsFound(no)) => match no.response_code {
-            ResponseCode::NoError => nothing(Dnssec::Indeterminate),
-            ResponseCode::NXDomain => Err(DnsError::NoSuchDomain),
-            code => Err(DnsError::Temporary(code.to_string())),
-        },
-        NetError::Dns(WireError::Nsec { response, proof, .. }) => {
-            let dnssec = weaker(Dnssec::Secure, *proof)?;
-            match response.response_code {
-                ResponseCode::NoError => nothing(dnssec),
-                ResponseCode::NXDomain => Err(DnsError::NoSuchDomain),
-                code => Err(DnsError::Temporary(code.to_string())),
-            }
-        }
-        NetError::Dns(WireError::DnssecBogus) => Err(DnsError::Bogus),
-        NetError::Dns(WireError::ResponseCode(code)) => Err(DnsError::Temporary(code.to_string())),
-        NetError::Timeout => Err(DnsError::Temporary("no server answered in time".into())),
-        NetError::NoConnections => Err(DnsError::Temporary("no server could be reached".into())),
-        NetError::Io(error) => Err(DnsError::Temporary(error.to_string())),
-        // Other errors' texts may quote the name that was asked for.
-        _ => Err(DnsError::Temporary("the answer could not be used".into())),
-    }
+    // So that it can be told whether an alias is proven.
+    options.preserve_intermediates = true;
 }
 
 fn absolute(domain: &Domain) -> Result<Name, DnsError> {
@@ -176,7 +179,7 @@ fn mx_of(records: &[Record]) -> Mx {
 impl Resolver for HickoryResolver {
     async fn mx(&self, domain: &Domain) -> Result<Answer<Mx>, DnsError> {
         let found = self.records(absolute(domain)?, RecordType::MX).await?;
-        Ok(Answer { value: mx_of(&found.value), dnssec: found.dnssec })
+        Ok(found.map(|records| mx_of(&records)))
     }
 
     async fn addresses(&self, host: &Domain) -> Result<Answer<Vec<IpAddr>>, DnsError> {
@@ -188,39 +191,68 @@ impl Resolver for HickoryResolver {
         join_families(v4, v6)
     }
 
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError> {
+        let name = absolute(host)?;
+        let service = [format!("_{port}").into_bytes(), b"_tcp".to_vec()];
+        let name = Name::from_labels(service)
+            .and_then(|service| service.append_name(&name))
+            .map_err(|_| DnsError::NoSuchDomain)?;
+        let found = match self.records(name, RecordType::TLSA).await {
+            // That nobody can tell who signed for it is all right: no records, no demand.
+            Err(DnsError::NoSuchDomain) => Answer::new(Vec::new(), Dnssec::Indeterminate),
+            other => other?,
+        };
+        Ok(found.map(|records| records.iter().filter_map(tlsa_of).collect()))
+    }
+
     async fn txt(&self, name: &Domain) -> Result<Answer<Vec<Vec<u8>>>, DnsError> {
         let found = self.records(absolute(name)?, RecordType::TXT).await?;
-        let texts = found.value.iter().filter_map(|record| match &record.data {
+        let text = |record: &Record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,
-        });
-        Ok(Answer { value: texts.collect(), dnssec: found.dnssec })
+        };
+        Ok(found.map(|records| records.iter().filter_map(text).collect()))
     }
 
     async fn reverse(&self, address: IpAddr) -> Result<Answer<Vec<Domain>>, DnsError> {
-        let found = self.records(Name::from(address), RecordType::PTR).await?;
-        let names = found.value.iter().filter_map(|record| match &record.data {
+        let name = Name::from(address);
+        let found = in_time(look(&self.plain, name, RecordType::PTR, false)).await?;
+        let claim = |record: &Record| match &record.data {
             RData::PTR(ptr) => host(&ptr.0),
             _ => None,
-        });
-        Ok(Answer { value: names.collect(), dnssec: found.dnssec })
+        };
+        Ok(found.map(|records| records.iter().filter_map(claim).collect()))
+    }
+}
+
+fn tlsa_of(record: &Record) -> Option<Tlsa> {
+    match &record.data {
+        RData::TLSA(tlsa) => Some(Tlsa {
+            usage: tlsa.cert_usage.into(),
+            selector: tlsa.selector.into(),
+            matching: tlsa.matching.into(),
+            data: tlsa.cert_data.clone(),
+        }),
+        _ => None,
     }
 }
 
 type Looked = Result<Answer<Vec<Record>>, DnsError>;
 
-/// One family's failure does not hide the other's addresses; with none at all, it counts.
+/// One family's failure does not hide the other's addresses, whose truth is their own; with no
+/// addresses at all, it counts.
 fn join_families(v4: Looked, v6: Looked) -> Result<Answer<Vec<IpAddr>>, DnsError> {
-    let mut addresses = Vec::new();
-    let mut weakest = Dnssec::Secure;
+    let mut joined = Answer::new(Vec::new(), Dnssec::Indeterminate);
     let mut failure = None;
     for family in [v4, v6] {
         match family {
+            Ok(answer) if answer.value.is_empty() => {}
             Ok(answer) => {
-                if !answer.value.is_empty() {
-                    weakest = weakest_of(weakest, answer.dnssec);
-                }
-                addresses.extend(answer.value.iter().filter_map(address_of));
+                let first = joined.value.is_empty();
+                joined.dnssec =
+                    if first { answer.dnssec } else { joined.dnssec.and(answer.dnssec) };
+                joined.alias = join_aliases(joined.alias, answer.alias);
+                joined.value.extend(answer.value.iter().filter_map(address_of));
             }
             Err(error) => {
                 // A temporary failure outweighs a final one: it might hide addresses.
@@ -231,17 +263,17 @@ fn join_families(v4: Looked, v6: Looked) -> Result<Answer<Vec<IpAddr>>, DnsError
         }
     }
     match failure {
-        Some(error) if addresses.is_empty() => Err(error),
-        _ if addresses.is_empty() => Ok(Answer { value: addresses, dnssec: Dnssec::Indeterminate }),
-        _ => Ok(Answer { value: addresses, dnssec: weakest }),
+        Some(error) if joined.value.is_empty() => Err(error),
+        _ => Ok(joined),
     }
 }
 
-fn weakest_of(a: Dnssec, b: Dnssec) -> Dnssec {
-    match (a, b) {
-        (Dnssec::Indeterminate, _) | (_, Dnssec::Indeterminate) => Dnssec::Indeterminate,
-        (Dnssec::Insecure, _) | (_, Dnssec::Insecure) => Dnssec::Insecure,
-        (Dnssec::Secure, Dnssec::Secure) => Dnssec::Secure,
+fn join_aliases(first: Option<Alias>, second: Option<Alias>) -> Option<Alias> {
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            Some(Alias { initial: first.initial.and(second.initial), ..first })
+        }
+        (first, second) => first.or(second),
     }
 }
 

@@ -42,6 +42,11 @@ impl Roots {
         Ok(())
     }
 
+    /// These authorities and no others: what a domain's own TLSA records name.
+    pub(crate) fn of(anchors: Vec<TrustAnchor<'static>>) -> Self {
+        Self { anchors }
+    }
+
     /// How many authorities are trusted.
     pub fn len(&self) -> usize {
         self.anchors.len()
@@ -102,11 +107,11 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
 }
 
-/// Everything that is wrong with a chain shown by `host`; empty when it verifies (RFC 5280 §6,
-/// RFC 9525 §6).
+/// Everything that is wrong with a chain that must carry one of these names, the one to speak of
+/// first; empty when it verifies (RFC 5280 §6, RFC 9525 §6).
 pub(crate) fn failures(
     chain: &[Vec<u8>],
-    host: &Domain,
+    names: &[&Domain],
     roots: &Roots,
     now: SystemTime,
 ) -> Vec<Failure> {
@@ -121,7 +126,7 @@ pub(crate) fn failures(
     let intermediates: Vec<CertificateDer<'_>> =
         intermediates.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
     let mut failures = path_failures(&certificate, own, &intermediates, roots, now);
-    failures.extend(name_failure(&certificate, host));
+    failures.extend(name_failure(&certificate, names));
     failures
 }
 
@@ -164,20 +169,25 @@ fn path_failures(
     failures
 }
 
-fn name_failure(certificate: &EndEntityCert<'_>, host: &Domain) -> Option<Failure> {
-    let Ok(name) = DnsName::try_from(host.as_str()).map(ServerName::DnsName) else {
-        let detail = format!("{host} is not a name that a certificate can carry");
-        return Some(Failure::new(FailureKind::CertificateHostMismatch, detail));
+fn name_failure(certificate: &EndEntityCert<'_>, names: &[&Domain]) -> Option<Failure> {
+    let carries = |name: &&Domain| {
+        DnsName::try_from(name.as_str())
+            .map(ServerName::DnsName)
+            .is_ok_and(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
     };
-    certificate.verify_is_valid_for_subject_name(&name).err().map(|_| {
-        let names: Vec<String> = certificate.valid_dns_names().take(5).map(printable).collect();
-        let detail = if names.is_empty() {
-            format!("the certificate names no host; {host} was wanted")
-        } else {
-            format!("the certificate is for {}, not for {host}", names.join(", "))
-        };
-        Failure::new(FailureKind::CertificateHostMismatch, detail)
-    })
+    if names.iter().any(carries) {
+        return None;
+    }
+    let shown: Vec<String> = certificate.valid_dns_names().take(5).map(printable).collect();
+    let host = names.first().map_or("no name at all", |name| name.as_str());
+    let detail = if DnsName::try_from(host).is_err() {
+        format!("{host} is not a name that a certificate can carry")
+    } else if shown.is_empty() {
+        format!("the certificate names no host; {host} was wanted")
+    } else {
+        format!("the certificate is for {}, not for {host}", shown.join(", "))
+    };
+    Some(Failure::new(FailureKind::CertificateHostMismatch, detail))
 }
 
 /// Puts webpki's finding into RFC 8460 §4.3.1 words.

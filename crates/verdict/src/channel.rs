@@ -1,6 +1,6 @@
 //! The type that proves a path was judged, and the error when it was not good enough.
 
-use crate::{ChannelBinding, TlsGrade, Verdict};
+use crate::{ChannelBinding, Published, TlsGrade, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -15,6 +15,18 @@ impl Floor {
     /// A floor of this grade; T0 and T1 are raised to T2.
     pub fn new(grade: TlsGrade) -> Self {
         Self(grade.max(TlsGrade::T2))
+    }
+
+    /// What a message asks for that may only travel where every hop promises TLS (RFC 8689).
+    pub const REQUIRETLS: Self = Self(TlsGrade::T5);
+
+    /// This floor, raised to T4 where the domain published a policy. Never lower than before.
+    #[must_use]
+    pub fn raised_by(self, published: Option<Published>) -> Self {
+        match published {
+            Some(_) => self.max(Self(TlsGrade::T4)),
+            None => self,
+        }
     }
 
     /// The grade that must be reached.
@@ -45,6 +57,51 @@ impl From<Floor> for TlsGrade {
 impl fmt::Display for Floor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Everybody who has a say in how good a path must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floors {
+    /// The practice's own.
+    pub default: Floor,
+    /// What an administrator set for this domain; it stands in place of the default.
+    pub pin: Option<Floor>,
+    /// What this message asks for.
+    pub message: Option<Floor>,
+}
+
+/// Who set a floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FloorSource {
+    /// The practice's configuration.
+    Default,
+    /// A rule for the domain.
+    Pin,
+    /// The message.
+    Message,
+    /// The recipient's domain.
+    Published(Published),
+}
+
+impl Floors {
+    /// The floor that holds, and who set it: the default or the pin in its place, raised by the
+    /// message and by what the domain publishes.
+    pub fn demand(&self, published: Option<Published>) -> (Floor, FloorSource) {
+        let mut demand = match self.pin {
+            Some(pin) => (pin, FloorSource::Pin),
+            None => (self.default, FloorSource::Default),
+        };
+        if let Some(published) = published
+            && demand.0.raised_by(Some(published)) > demand.0
+        {
+            demand = (demand.0.raised_by(Some(published)), FloorSource::Published(published));
+        }
+        match self.message {
+            Some(message) if message > demand.0 => (message, FloorSource::Message),
+            _ => demand,
+        }
     }
 }
 
@@ -91,12 +148,14 @@ pub struct Below {
 }
 
 impl Verdict {
-    /// Admits the connection that this verdict was made from, if the grade reaches the floor.
+    /// Admits the connection that this verdict was made from, if the grade reaches the floor, raised
+    /// by what the domain published.
     ///
     /// # Errors
     /// [`Below`] when the grade is below the floor, or when `stream` is not the connection that was
     /// judged. The connection is dropped in both cases.
     pub fn admit<S: Bound>(self, stream: S, floor: Floor) -> Result<SecureChannel<S>, Below> {
+        let floor = floor.raised_by(self.published());
         let same = match (self.binding(), stream.channel_binding()) {
             (Some(judged), Some(shown)) => judged == shown,
             _ => false,

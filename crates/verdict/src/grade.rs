@@ -1,61 +1,13 @@
 //! From what was seen to a grade with reasons.
 
 use crate::chain::{CertificateSummary, Roots, failures};
-use crate::{ChannelBinding, HandshakeFacts, Observation, TlsGrade, TlsVersion};
+use crate::{
+    ChannelBinding, Failure, FailureKind, HandshakeFacts, Observation, Published, TlsGrade,
+    TlsVersion,
+};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::SystemTime;
 use wardpost_mail::Domain;
-
-/// What kind of failure kept a path from a better grade, in the words of RFC 8460 §4.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureKind {
-    /// `starttls-not-supported`: STARTTLS was not offered, or was refused.
-    StarttlsNotSupported,
-    /// `certificate-host-mismatch`: no name in the certificate is the MX host's.
-    CertificateHostMismatch,
-    /// `certificate-expired`.
-    CertificateExpired,
-    /// `certificate-not-trusted`: no path to a trusted authority.
-    CertificateNotTrusted,
-    /// `validation-failure`: anything else, a broken handshake included.
-    ValidationFailure,
-}
-
-impl FailureKind {
-    /// The result type as RFC 8460 §4.3 writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::StarttlsNotSupported => "starttls-not-supported",
-            Self::CertificateHostMismatch => "certificate-host-mismatch",
-            Self::CertificateExpired => "certificate-expired",
-            Self::CertificateNotTrusted => "certificate-not-trusted",
-            Self::ValidationFailure => "validation-failure",
-        }
-    }
-}
-
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// One failure, with its detail in plain words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The kind.
-    pub kind: FailureKind,
-    /// What exactly, for a person. Free of addresses and message content.
-    pub detail: String,
-}
-
-impl Failure {
-    pub(crate) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
-    }
-}
 
 /// What was seen of a TLS path, judged. Serialises as evidence; what is read back can be shown but
 /// admits no connection.
@@ -63,7 +15,9 @@ impl Failure {
 pub struct Verdict {
     host: Domain,
     grade: TlsGrade,
+    published: Option<Published>,
     failures: Vec<Failure>,
+    remarks: Vec<Failure>,
     version: Option<TlsVersion>,
     suite: Option<String>,
     certificate: Option<CertificateSummary>,
@@ -82,9 +36,31 @@ impl Verdict {
         self.grade
     }
 
-    /// What kept the path from T3; empty from T3 on.
+    /// What the domain published and the path was held to. It raises every floor to T4
+    /// ([`Verdict::admit`] sees to it).
+    pub fn published(&self) -> Option<Published> {
+        self.published
+    }
+
+    /// What kept the path from T3, or from T4 where the domain published that it must reach that.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// What was found wrong and did not cost anything: failures against an MTA-STS policy in testing
+    /// mode, TLSA records that cannot be used, a policy that could not be refreshed. For reports.
+    pub fn remarks(&self) -> &[Failure] {
+        &self.remarks
+    }
+
+    /// Adds what EHLO said inside TLS: a T4 path whose next hop offers REQUIRETLS is T5 (RFC 8689
+    /// §4.2.1). It lifts nothing else.
+    #[must_use]
+    pub fn with_requiretls(mut self, offered: bool) -> Self {
+        if offered && self.grade == TlsGrade::T4 {
+            self.grade = TlsGrade::T5;
+        }
+        self
     }
 
     /// The TLS version, if a handshake went through.
@@ -120,7 +96,8 @@ impl Verdict {
     }
 }
 
-/// Judges what was seen of the path to `host`, at the time `now`.
+/// Judges what was seen of the path to `host`, at the time `now`, when nothing is known of what its
+/// domain publishes: T3 at best.
 pub fn grade(host: &Domain, seen: &Observation, roots: &Roots, now: SystemTime) -> Verdict {
     match seen {
         Observation::NotOffered => {
@@ -147,7 +124,9 @@ fn broken(host: &Domain, grade: TlsGrade, kind: FailureKind, detail: String) -> 
     Verdict {
         host: host.clone(),
         grade,
+        published: None,
         failures: vec![Failure::new(kind, detail)],
+        remarks: Vec::new(),
         version: None,
         suite: None,
         certificate: None,
@@ -156,15 +135,54 @@ fn broken(host: &Domain, grade: TlsGrade, kind: FailureKind, detail: String) -> 
 }
 
 fn completed(host: &Domain, facts: &HandshakeFacts, roots: &Roots, now: SystemTime) -> Verdict {
-    let failures = failures(&facts.chain, host, roots, now);
+    let failures = failures(&facts.chain, &[host], roots, now);
     let grade = if failures.is_empty() { TlsGrade::T3 } else { TlsGrade::T2 };
     Verdict {
         host: host.clone(),
         grade,
+        published: None,
         failures,
+        remarks: Vec::new(),
         version: Some(facts.version),
         suite: Some(facts.suite.clone()),
         certificate: facts.chain.first().map(|der| CertificateSummary::read(der)),
         binding: Some(facts.binding),
+    }
+}
+
+impl Verdict {
+    /// The same under a policy of the domain's: `fits` when the path satisfies it, else what of it
+    /// was missed besides what is wrong anyway.
+    pub(crate) fn under(mut self, published: Published, outcome: Result<(), Vec<Failure>>) -> Self {
+        let policy = published.policy_type();
+        self.published = Some(published);
+        match outcome {
+            Ok(()) => {
+                self.grade = TlsGrade::T4;
+                self.failures.clear();
+            }
+            Err(failures) => {
+                self.failures.iter_mut().for_each(|failure| failure.policy = policy);
+                for failure in failures {
+                    if !self.failures.contains(&failure) {
+                        self.failures.push(failure);
+                    }
+                }
+            }
+        }
+        self
+    }
+
+    pub(crate) fn remark(&mut self, failures: impl IntoIterator<Item = Failure>) {
+        self.remarks.extend(failures);
+    }
+
+    pub(crate) fn forget_failures(&mut self) {
+        self.failures.clear();
+    }
+
+    /// Whether a handshake went through.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.version.is_some()
     }
 }

@@ -22,16 +22,36 @@
 //! alternative names only, never the common name). The reference identifier is the MX host name,
 //! never the mail domain (RFC 7817 §3, RFC 8461 §4.1). Revocation is not consulted.
 //!
+//! # What a domain publishes
+//! A [`Policy`] is made from DNS and MTA-STS facts before anybody is connected to, or it is a
+//! [`Deferral`]: facts that cannot be relied on are never taken for absent ones. It grades what is
+//! then seen. DANE (RFC 7672) comes before MTA-STS (RFC 8461 §2): an exchanger with usable TLSA
+//! records is judged by those alone. A path that satisfies the policy is T4, one that does not is
+//! graded by what was seen of it but let through no floor ([`Floor::raised_by`]). [`grade`] judges
+//! without any policy.
+//!
 //! # Left out for now
-//! T4 and T5 need DANE, MTA-STS and REQUIRETLS, which are not facts yet: no path is graded above T3.
+//! Stapled OCSP answers.
 
 mod chain;
 mod channel;
+mod dane;
 mod facts;
+mod failure;
 mod grade;
+mod policy;
+mod sts;
+mod tlsa;
+mod truth;
 
 pub use chain::{CertificateSummary, RootError, Roots};
-pub use channel::{Below, Bound, Floor, SecureChannel};
+pub use channel::{Below, Bound, Floor, FloorSource, Floors, SecureChannel};
+pub use dane::{AddressChain, TlsaAnswer, tlsa_bases};
 pub use facts::{ChannelBinding, HandshakeFacts, Observation, TlsVersion};
-pub use grade::{Failure, FailureKind, Verdict, grade};
+pub use failure::{Failure, FailureKind, PolicyType};
+pub use grade::{Verdict, grade};
+pub use policy::{PathFacts, Policy, Published, StsFacts, StsProblem};
+pub use sts::{MAX_POLICY, MxPattern, StsError, StsMode, StsPolicy, sts_record_id};
+pub use tlsa::{Tlsa, TlsaError};
+pub use truth::{Deferral, Dnssec, LookupFailure};
 pub use wardpost_mail::TlsGrade;
