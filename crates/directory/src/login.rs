@@ -185,7 +185,12 @@ impl Logins {
         let mut throttle = self.throttle.lock();
         match outcome {
             Ok(_) => throttle.succeeded(target, peer, Instant::now()),
-            Err(AuthError::Rejected) => throttle.failed(target, peer, fingerprint),
+            Err(AuthError::Rejected) if is_current(book, person.as_ref()) => {
+                throttle.failed(target, peer, fingerprint);
+            }
+            // The password was changed meanwhile, and this one may be the new one. It counts, but is
+            // not remembered as wrong.
+            Err(AuthError::Rejected) => {}
             Err(_) => throttle.undecided(target, peer),
         }
         outcome
@@ -305,6 +310,15 @@ impl Logins {
         fingerprint.copy_from_slice(context.clone().sign().as_ref());
         fingerprint
     }
+}
+
+/// Whether these are still the keys that a credential has to open. Asked while the throttle is locked,
+/// whose memory of wrong passwords is cleared after the keys were changed.
+fn is_current(book: &RwLock<Book>, person: Option<&Arc<Person>>) -> bool {
+    person.is_none_or(|person| {
+        let book = book.read();
+        book.people.get(&person.account.id).is_some_and(|now| Arc::ptr_eq(now, person))
+    })
 }
 
 /// The address that a log-in name means, in folded form.

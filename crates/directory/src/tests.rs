@@ -286,6 +286,41 @@ async fn app_passwords_come_and_go() {
 }
 
 #[tokio::test]
+async fn no_session_outlives_its_credential_however_it_was_typed() {
+    let (_, directory, dana) = with_dana().await;
+    let owner = login(&directory, "dana", PASSWORD).await.unwrap();
+    let phone = directory.add_app_password(dana, &owner.unlocked, "phone").await.unwrap();
+    let first = login(&directory, "dana", phone.expose()).await.unwrap();
+    // Spaces do not matter to an app password: each of these is recognised apart.
+    for spaces in 1..=36 {
+        let spaces = " ".repeat(spaces);
+        for typed in [phone.expose().clone() + &spaces, spaces + phone.expose()] {
+            assert!(login(&directory, "dana", &typed).await.is_ok(), "{typed:?}");
+        }
+    }
+    let slot = directory.app_passwords(dana)[0].slot;
+    directory.remove_app_password(dana, slot).await.unwrap();
+    assert!(first.revocation.is_revoked());
+    assert!(!owner.revocation.is_revoked());
+}
+
+#[tokio::test]
+async fn a_session_without_keys_is_told_too() {
+    let (_, directory, dana) = with_dana().await;
+    // Submission needs no keys, so it drops them, and the account is locked again.
+    let Login { revocation, unlocked, .. } = login(&directory, "dana", PASSWORD).await.unwrap();
+    drop(unlocked);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while directory.unlocked_count() > 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!revocation.is_revoked());
+    directory.change_password_with(dana, &secret(PASSWORD), &secret(OTHER)).await.unwrap();
+    assert!(revocation.is_revoked());
+}
+
+#[tokio::test]
 async fn a_changed_password_ends_what_the_old_one_opened() {
     let (store, directory, dana) = with_dana().await;
     let old = login(&directory, "dana", PASSWORD).await.unwrap();

@@ -3,6 +3,10 @@
 //! Clients reconnect all the time. While an account is unlocked, a credential that was proven is
 //! recognised by a keyed hash, under a key that lives only in this process; that spares Argon2id. The
 //! directory holds an unlocked account while anybody else does, and for a grace period after.
+//!
+//! One credential can be typed in many ways (an app password, with or without its hyphens), so what is
+//! recognised is bounded and may be forgotten. Whom to tell that a credential is gone is kept by slot
+//! and never forgotten: no session outlives its credential.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,15 +20,13 @@ use wardpost_mail::AccountId;
 use crate::login::Revocation;
 use crate::throttle::Fingerprint;
 
-/// How many different credentials are remembered for an account.
+/// How many credentials, in how many spellings, are recognised for an account.
 const MAX_PROVEN: usize = 64;
 
-/// A credential that opened the account.
+/// A credential that opened the account, as it was typed.
 struct Proven {
     fingerprint: Fingerprint,
     slot: u32,
-    /// Tells its sessions when it is taken away.
-    gone: watch::Sender<bool>,
 }
 
 struct Entry {
@@ -35,7 +37,12 @@ struct Entry {
 
 /// The table of unlocked accounts.
 #[derive(Default)]
-pub(crate) struct UnlockedAccounts(HashMap<AccountId, Entry>);
+pub(crate) struct UnlockedAccounts {
+    entries: HashMap<AccountId, Entry>,
+    /// For each slot that has sessions: tells them when it is taken away. Apart from the keys, because
+    /// a session may have given those back.
+    gone: HashMap<(AccountId, u32), watch::Sender<bool>>,
+}
 
 impl UnlockedAccounts {
     /// The keys of an account that is unlocked, if this credential was proven for it.
@@ -44,12 +51,18 @@ impl UnlockedAccounts {
         id: AccountId,
         fingerprint: &Fingerprint,
     ) -> Option<(Arc<Unlocked>, Revocation)> {
-        let entry = self.0.get_mut(&id)?;
+        let entry = self.entries.get_mut(&id)?;
         let same =
             |proven: &&Proven| verify_slices_are_equal(&proven.fingerprint, fingerprint).is_ok();
-        let proven = entry.proven.iter().find(same)?;
+        let slot = entry.proven.iter().find(same)?.slot;
         entry.idle_since = None;
-        Some((entry.keys.clone(), Revocation::new(proven.gone.subscribe())))
+        let keys = entry.keys.clone();
+        Some((keys, self.revocation(id, slot)))
+    }
+
+    fn revocation(&mut self, id: AccountId, slot: u32) -> Revocation {
+        let gone = self.gone.entry((id, slot)).or_insert_with(|| watch::Sender::new(false));
+        Revocation::new(gone.subscribe())
     }
 
     /// Notes a credential that opened an account. Keys that are there already are shared.
@@ -60,53 +73,44 @@ impl UnlockedAccounts {
         slot: u32,
         keys: Unlocked,
     ) -> (Arc<Unlocked>, Revocation) {
-        let entry = self.0.entry(id).or_insert_with(|| Entry {
+        let entry = self.entries.entry(id).or_insert_with(|| Entry {
             keys: Arc::new(keys),
             idle_since: None,
             proven: Vec::new(),
         });
-        entry.idle_since = None;
-        let known = entry.proven.iter().find(|p| p.slot == slot && p.fingerprint == fingerprint);
-        let gone = match known {
-            Some(proven) => proven.gone.subscribe(),
-            None => {
-                if entry.proven.len() == MAX_PROVEN {
-                    // Its sessions go on; they only cannot be told any more.
-                    entry.proven.remove(0);
-                }
-                let gone = watch::Sender::new(false);
-                let receiver = gone.subscribe();
-                entry.proven.push(Proven { fingerprint, slot, gone });
-                receiver
+        if !entry.proven.iter().any(|p| p.slot == slot && p.fingerprint == fingerprint) {
+            if entry.proven.len() == MAX_PROVEN {
+                entry.proven.remove(0);
             }
-        };
-        (entry.keys.clone(), Revocation::new(gone))
+            entry.proven.push(Proven { fingerprint, slot });
+        }
+        entry.idle_since = None;
+        let keys = entry.keys.clone();
+        (keys, self.revocation(id, slot))
     }
 
     /// A credential was taken away: its sessions are told, and it is not recognised any more.
     pub(crate) fn revoke(&mut self, id: AccountId, slot: u32) {
-        if let Some(entry) = self.0.get_mut(&id) {
-            entry.proven.retain(|proven| {
-                if proven.slot == slot {
-                    proven.gone.send_replace(true);
-                }
-                proven.slot != slot
-            });
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.proven.retain(|proven| proven.slot != slot);
+        }
+        if let Some(gone) = self.gone.remove(&(id, slot)) {
+            gone.send_replace(true);
         }
     }
 
     /// The account is gone: all its sessions are told, and the keys dropped.
     pub(crate) fn remove(&mut self, id: AccountId) {
-        if let Some(entry) = self.0.remove(&id) {
-            for proven in entry.proven {
-                proven.gone.send_replace(true);
-            }
+        self.entries.remove(&id);
+        for (_, gone) in self.gone.extract_if(|(account, _), _| *account == id) {
+            gone.send_replace(true);
         }
     }
 
     /// Drops accounts that nobody has used for the grace period.
     pub(crate) fn sweep(&mut self, now: Instant, grace: Duration) {
-        self.0.retain(|_, entry| {
+        self.gone.retain(|_, gone| gone.receiver_count() > 0);
+        self.entries.retain(|_, entry| {
             if Arc::strong_count(&entry.keys) > 1 {
                 entry.idle_since = None;
                 return true;
@@ -118,6 +122,6 @@ impl UnlockedAccounts {
 
     /// How many accounts are unlocked.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 }
