@@ -10,10 +10,10 @@ use crate::error::{OpenError, SealError};
 use crate::sealed::{Body, BytesVisitor, Index, Sealed};
 use sequoia_openpgp as openpgp;
 
+use openpgp::crypto::aead::{Encryptor, SEIPv2Schedule};
 use openpgp::crypto::mpi;
-use openpgp::packet::{PKESK, SEIP};
+use openpgp::packet::{PKESK, SEIP, Tag};
 use openpgp::parse::{PacketParser, PacketParserResult, Parse};
-use openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
 use openpgp::types::{AEADAlgorithm, SymmetricAlgorithm};
 use openpgp::{Fingerprint, Packet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,8 +23,18 @@ use wardpost_mail::Secret;
 
 /// First byte of a sealed index record.
 const INDEX_VERSION: u8 = 1;
-/// Room for packet headers when the size of a body is guessed: chunk tags come on top.
-const BODY_OVERHEAD: usize = 128;
+/// Octets of a packet's tag and length.
+const PACKET_HEADER: usize = 6;
+/// Octets of the salt (RFC 9580 §5.13.2).
+const SALT: usize = 32;
+/// Version, cipher, mode, chunk size and salt.
+const SEIPD_HEADER: usize = 4 + SALT;
+/// Octets of an authentication tag.
+const GCM_TAG: usize = 16;
+/// See [`chunk_size`].
+const MIN_CHUNK: usize = 4 << 10;
+/// See [`chunk_size`].
+const MAX_CHUNK: usize = 64 << 10;
 
 /// The AES-256 session key of one message (RFC 9580 §2.1).
 #[derive(Clone)]
@@ -96,20 +106,57 @@ impl SessionKey {
         to.wrap(&self.0)
     }
 
+    /// Writes the packet with its length in front: everything about it is known beforehand, so
+    /// nothing has to be buffered for partial lengths (RFC 9580 §4.2.1.4).
     fn seal_body(&self, plain: &[u8]) -> Result<Sealed<Body>, SealError> {
-        let mut bytes = Vec::with_capacity(plain.len() + plain.len() / 200 + BODY_OVERHEAD);
-        let message = Message::new(&mut bytes);
-        let message =
-            Encryptor::with_session_key(message, SymmetricAlgorithm::AES256, self.for_openpgp())
-                .map_err(openpgp_failed)?
-                .aead_algo(AEADAlgorithm::GCM)
-                .build()
-                .map_err(openpgp_failed)?;
-        let mut literal = LiteralWriter::new(message).build().map_err(openpgp_failed)?;
-        literal.write_all(plain).map_err(|error| SealError::OpenPgp(error.to_string()))?;
-        literal.finalize().map_err(openpgp_failed)?;
+        let literal = literal_header(plain.len())?;
+        let inner = literal.len() + plain.len();
+        let chunk = chunk_size(inner);
+        let salt = random::<SALT>();
+        let len = SEIPD_HEADER + inner + (inner.div_ceil(chunk) + 1) * GCM_TAG;
+        let mut bytes = Vec::with_capacity(PACKET_HEADER + len);
+        packet_header(&mut bytes, Tag::SEIP, len)?;
+        bytes.extend_from_slice(&[
+            2,
+            SymmetricAlgorithm::AES256.into(),
+            AEADAlgorithm::GCM.into(),
+            // RFC 9580 §5.13.2: the chunk size is 2^(this octet + 6).
+            chunk.trailing_zeros() as u8 - 6,
+        ]);
+        bytes.extend_from_slice(&salt);
+        let (aes, gcm, key) = (SymmetricAlgorithm::AES256, AEADAlgorithm::GCM, self.for_openpgp());
+        let schedule = SEIPv2Schedule::new(&key, aes, gcm, chunk, &salt).map_err(openpgp_failed)?;
+        let mut encryptor =
+            Encryptor::new(aes, gcm, chunk, schedule, &mut bytes).map_err(openpgp_failed)?;
+        let written = encryptor.write_all(&literal).and_then(|()| encryptor.write_all(plain));
+        written.map_err(|error| SealError::OpenPgp(error.to_string()))?;
+        encryptor.finalize().map_err(openpgp_failed)?;
         Ok(Sealed::from_encryption(bytes))
     }
+}
+
+/// Plaintext in one authenticated chunk (RFC 9580 §5.13.2: a power of two from 64 to 4 MiB): the whole
+/// of a usual message, because setting up the cipher costs as much as some thousand octets.
+fn chunk_size(len: usize) -> usize {
+    len.clamp(MIN_CHUNK, MAX_CHUNK).next_power_of_two()
+}
+
+/// A packet's tag and length (RFC 9580 §4.2.1), the length always in five octets.
+fn packet_header(bytes: &mut Vec<u8>, tag: Tag, len: usize) -> Result<(), SealError> {
+    let len = u32::try_from(len)
+        .map_err(|_| SealError::OpenPgp("a message of 4 GiB or more".to_owned()))?;
+    bytes.extend_from_slice(&[0xc0 | u8::from(tag), 0xff]);
+    bytes.extend_from_slice(&len.to_be_bytes());
+    Ok(())
+}
+
+/// What comes before the octets of a literal data packet (RFC 9580 §5.9): binary, no name, no date.
+fn literal_header(len: usize) -> Result<Vec<u8>, SealError> {
+    let fields = [b'b', 0, 0, 0, 0, 0];
+    let mut bytes = Vec::with_capacity(PACKET_HEADER + fields.len());
+    packet_header(&mut bytes, Tag::Literal, fields.len() + len)?;
+    bytes.extend_from_slice(&fields);
+    Ok(bytes)
 }
 
 impl fmt::Debug for SessionKey {
@@ -240,6 +287,13 @@ mod tests {
 
         #[test]
         fn bodies_of_any_size_come_back(plain in proptest::collection::vec(any::<u8>(), 0..20_000)) {
+            let sealed = seal_message(&plain, &[]).expect("sealed");
+            prop_assert_eq!(sealed.session_key.open_body(&sealed.body), Ok(plain));
+        }
+
+        #[test]
+        fn around_the_ends_of_chunks_too(chunks in 0usize..4, more in 0usize..40) {
+            let plain = vec![7; (chunks * MAX_CHUNK + 20).saturating_sub(more)];
             let sealed = seal_message(&plain, &[]).expect("sealed");
             prop_assert_eq!(sealed.session_key.open_body(&sealed.body), Ok(plain));
         }
