@@ -9,7 +9,8 @@
 //!   (RFC 5321 §4.5.3.2.7). Sending drop by drop helps nobody past the second.
 //! - Messages are held in memory until they are sealed. What all sessions together may hold is a
 //!   [`Budget`]; who finds it used up for too long is asked to come again (421), and the memory of one connection
-//!   never hangs on what its client announced.
+//!   never hangs on what its client announced. While there is none left, a sender who holds some and hardly
+//!   moves on is turned away (421): drops sent in time must not keep everybody else's mail out.
 //!
 //! # Shutting down
 //! A session that waits for a command is told 421 (RFC 5321 §3.8). One in the middle of a message may
@@ -44,7 +45,8 @@ pub struct Timing {
     pub idle: Duration,
     /// Longest session.
     pub session: Duration,
-    /// How long a message waits for others to give memory back.
+    /// How long a message waits for others to give memory back; half as long others may hold it without
+    /// moving on.
     pub memory: Duration,
 }
 
@@ -66,6 +68,11 @@ impl Budget {
     /// A budget of about `octets`; at least one unit.
     pub fn new(octets: usize) -> Self {
         Self(Arc::new(Semaphore::new((octets / UNIT).clamp(1, Semaphore::MAX_PERMITS))))
+    }
+
+    /// Whether nothing is left: who waits for more has taken the rest.
+    fn is_used_up(&self) -> bool {
+        self.0.available_permits() == 0
     }
 }
 
@@ -140,6 +147,8 @@ pub struct Conversation {
     buffer: Vec<u8>,
     /// Memory taken from the budget; given back when the message has been answered.
     held: Option<OwnedSemaphorePermit>,
+    /// When it last took some.
+    took: Instant,
     ending: Option<Ended>,
 }
 
@@ -170,6 +179,7 @@ impl Conversation {
             shutdown,
             buffer: vec![0; READ],
             held: None,
+            took: Instant::now(),
             ending: None,
         })
     }
@@ -219,33 +229,49 @@ impl Conversation {
         self.stream.as_ref().and_then(Stream::tls_info)
     }
 
-    /// Reads once, minding the clock and the program's end.
+    /// Reads once, minding the clock, the memory and the program's end.
     async fn read(&mut self) -> Result<(), Ended> {
-        let stream = self.stream.as_mut().ok_or(Ended::Gone)?;
         let until = self.deadline.min(Instant::now() + self.service.timing.idle);
         let may_leave = !self.session.in_data();
-        let read = tokio::select! {
-            biased;
-            // `read` takes nothing when it is dropped, so no octet is lost here.
-            read = timeout_at(until, stream.read(&mut self.buffer)) => read,
-            () = self.shutdown.cancelled(), if may_leave => {
-                let words = Reply::new(421, EnhancedStatus::new(4, 3, 2), "Shutting down; come again");
-                self.end(Ended::Shutdown, words);
+        let stall = self.service.timing.memory / 2;
+        loop {
+            if self.is_in_the_way(stall) {
+                let words = "Too slow while memory is short; try again later";
+                let words = Reply::new(421, EnhancedStatus::new(4, 3, 1), words);
+                self.end(Ended::TimedOut, words);
                 return Ok(());
             }
-        };
-        match read {
-            Ok(Ok(0) | Err(_)) => Err(Ended::Gone),
-            Ok(Ok(n)) => {
-                self.session.receive(&self.buffer[..n]);
-                Ok(())
-            }
-            Err(_) => {
-                let words = Reply::new(421, EnhancedStatus::new(4, 4, 2), "Waited too long");
-                self.end(Ended::TimedOut, words);
-                Ok(())
+            let look = if self.held.is_some() { Instant::now() + stall / 2 } else { until };
+            let stream = self.stream.as_mut().ok_or(Ended::Gone)?;
+            let read = tokio::select! {
+                biased;
+                // `read` takes nothing when it is dropped, so no octet is lost here.
+                read = timeout_at(until.min(look), stream.read(&mut self.buffer)) => read,
+                () = self.shutdown.cancelled(), if may_leave => {
+                    let words = "Shutting down; come again";
+                    self.end(Ended::Shutdown, Reply::new(421, EnhancedStatus::new(4, 3, 2), words));
+                    return Ok(());
+                }
+            };
+            match read {
+                Ok(Ok(0) | Err(_)) => return Err(Ended::Gone),
+                Ok(Ok(n)) => {
+                    self.session.receive(&self.buffer[..n]);
+                    return Ok(());
+                }
+                Err(_) if Instant::now() < until => {}
+                Err(_) => {
+                    let words = Reply::new(421, EnhancedStatus::new(4, 4, 2), "Waited too long");
+                    self.end(Ended::TimedOut, words);
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Whether the session holds memory that others wait for, and makes nothing of it.
+    fn is_in_the_way(&self, stall: Duration) -> bool {
+        self.held.is_some() && self.took.elapsed() >= stall && self.service.budget.is_used_up()
     }
 
     /// Writes all replies that wait, at once.
@@ -281,6 +307,7 @@ impl Conversation {
         }
         let asked = Arc::clone(&self.service.budget.0).acquire_many_owned(more);
         let Ok(Ok(permit)) = timeout(self.service.timing.memory, asked).await else { return false };
+        self.took = Instant::now();
         match &mut self.held {
             Some(held) => held.merge(permit),
             None => self.held = Some(permit),
