@@ -236,10 +236,34 @@ pub fn authors(raw: &[u8]) -> Result<Vec<Address>, HeaderError> {
     if found.next().is_some() {
         return Err(HeaderError::Repeated);
     }
-    let items = address::parse(field.value);
-    let authors = items.iter().map(|item| as_address(item).ok_or(HeaderError::Address));
-    let authors = authors.collect::<Result<Vec<_>, _>>()?;
+    let authors = read_strictly(&field)?;
     if authors.is_empty() { Err(HeaderError::Missing) } else { Ok(authors) }
+}
+
+/// The addresses in Sender, Resent-From and Resent-Sender: who else says to have sent a mail
+/// (RFC 5322 §3.6.2, §3.6.6).
+///
+/// # Errors
+/// When one of these fields holds anything that is not an address we take.
+pub fn senders(raw: &[u8]) -> Result<Vec<Address>, HeaderError> {
+    let names = ["Sender", "Resent-From", "Resent-Sender"];
+    let found = fields(raw).filter(|field| names.iter().any(|name| field.is(name)));
+    let mut senders = Vec::new();
+    for field in found {
+        senders.extend(read_strictly(&field)?);
+    }
+    Ok(senders)
+}
+
+/// All addresses of a field, which holds nothing else. A source route is an address of its own to some
+/// readers (RFC 5322 §4.4), and is not taken.
+fn read_strictly(field: &Field<'_>) -> Result<Vec<Address>, HeaderError> {
+    let items = address::parse(field.value);
+    let routed = |item: &Item<'_>| matches!(item, Item::Mailbox { route: Some(_), .. });
+    if items.iter().any(routed) {
+        return Err(HeaderError::Address);
+    }
+    items.iter().map(|item| as_address(item).ok_or(HeaderError::Address)).collect()
 }
 
 /// The addresses in all fields of a name (To, Cc, Reply-To), as far as they can be read.
@@ -469,12 +493,26 @@ mod tests {
             "<>",
             "\"boss@clinic.test\" evil.test",
             "dana@clinic.test evil",
+            "<@boss@clinic.test:dana@clinic.test>",
         ] {
             assert_eq!(from(bad), Err(HeaderError::Address), "{bad}");
         }
         assert_eq!(from(""), Err(HeaderError::Missing));
         assert_eq!(authors(b"Subject: x\r\n\r\n"), Err(HeaderError::Missing));
         assert_eq!(authors(b"From: a@b.test\r\nFROM: c@d.test\r\n"), Err(HeaderError::Repeated));
+    }
+
+    #[test]
+    fn everybody_who_says_to_have_sent_a_mail_is_found() {
+        let mail = b"From: a@b.test\r\nSender: S <s@b.test>\r\nresent-from: r@b.test, q@b.test\r\n\
+            Resent-Sender: t@b.test\r\nSender:\r\n\r\nSender: body@b.test\r\n";
+        let found: Vec<_> = senders(mail).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["s@b.test", "r@b.test", "q@b.test", "t@b.test"]);
+        assert_eq!(senders(b"From: a@b.test\r\n\r\n"), Ok(Vec::new()));
+        for bad in ["Sender: boss", "Resent-From: g: a@b.test;", "Resent-Sender: <@x:a@b.test>"] {
+            let mail = format!("{bad}\r\n\r\n");
+            assert_eq!(senders(mail.as_bytes()), Err(HeaderError::Address), "{bad}");
+        }
     }
 
     #[test]

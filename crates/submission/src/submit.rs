@@ -63,8 +63,17 @@ async fn prepare(
         // What the next server is told must be true, whatever the client declared (RFC 6152 §3).
         envelope.body = BodyType::EightBitMime;
     }
+    envelope.smtputf8 &= needs_smtputf8(&envelope, &ready);
     let message = sign(submission, author.domain(), ready).await?;
     Ok(NewItem { sender: Some(sender.account.id), envelope, message, routes, kind: Kind::Mail })
+}
+
+/// Whether there is anything international about a message. Programs ask for SMTPUTF8 when it is on
+/// offer, needed or not; passed on unneeded it would keep a message from servers that do not have it
+/// (RFC 6531 §3.4).
+fn needs_smtputf8(envelope: &Envelope, message: &[u8]) -> bool {
+    let from = envelope.from.address().is_some_and(Address::needs_smtputf8);
+    from || envelope.to.iter().any(|to| to.address.needs_smtputf8()) || !message.is_ascii()
 }
 
 /// Checks that the message may be this account's; returns its (first) author.
@@ -83,7 +92,10 @@ fn check(submission: &Submission, sender: &Sender, raw: &[u8]) -> Result<Address
         })
     })?;
     let mut claimed = authors.clone();
-    claimed.extend(headers::addresses(raw, "Sender"));
+    claimed.extend(headers::senders(raw).map_err(|error| {
+        submission.metrics.refuse("from");
+        malformed(error.to_string())
+    })?);
     let own = |address: &Address| submission.directory.may_send_as(sender.account.id, address);
     if !claimed.iter().all(own) {
         submission.metrics.refuse("from");
@@ -140,7 +152,8 @@ async fn sign(submission: &Submission, domain: &Domain, ready: Vec<u8>) -> Resul
     } else {
         let (signer, domain) = (Arc::clone(&submission.signer), domain.clone());
         let signing = tokio::task::spawn_blocking(move || signer.sign(&domain, ready));
-        signing.await.unwrap_or_else(|error| Err(SignError::Message(error.to_string())))
+        // A panic's words may quote the message; they go nowhere.
+        signing.await.unwrap_or_else(|_| Err(SignError::Message("signing broke off".to_owned())))
     };
     signed.map_err(|error| {
         tracing::error!(%error, "message not signed");
@@ -186,4 +199,22 @@ fn try_later() -> Reply {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardpost_mail::ReversePath;
+
+    #[test]
+    fn smtputf8_is_needed_only_by_what_is_international() {
+        let address = |text| Address::parse(text).unwrap();
+        let plain = Envelope::new(ReversePath::Null, [address("lee@example.test")]);
+        assert!(!needs_smtputf8(&plain, b"From: a@b.test\r\n\r\nhello\r\n"));
+        assert!(needs_smtputf8(&plain, "From: a@b.test\r\n\r\nné\r\n".as_bytes()));
+        let to = Envelope::new(ReversePath::Null, [address("j\u{fc}rgen@example.test")]);
+        assert!(needs_smtputf8(&to, b""));
+        let from = ReversePath::Address(address("j\u{fc}rgen@example.test"));
+        assert!(needs_smtputf8(&Envelope::new(from, [address("a@b.test")]), b""));
+    }
 }
