@@ -106,6 +106,10 @@ pub(crate) fn message_ids(value: &str) -> Vec<String> {
         .collect()
 }
 
+fn is_container(media: &str) -> bool {
+    ["multipart", "message"].iter().any(|name| media.eq_ignore_ascii_case(name))
+}
+
 /// A declared media type, if it has the form of one.
 fn media_type(declared: &str) -> String {
     let token = |text: &str| {
@@ -113,9 +117,7 @@ fn media_type(declared: &str) -> String {
     };
     match declared.split_once('/') {
         // Containers inside an attachment would become structure.
-        Some((media, sub))
-            if token(media) && token(sub) && media != "multipart" && media != "message" =>
-        {
+        Some((media, sub)) if token(media) && token(sub) && !is_container(media) => {
             declared.to_owned()
         }
         _ => "application/octet-stream".to_owned(),
@@ -171,6 +173,14 @@ mod tests {
         assert_eq!(read.text.trim_end(), "Thank you.\nLee\n.");
         assert_eq!(read.attachments[0].bytes, file.bytes);
         assert_eq!(read.attachments[0].name, "résultat.pdf");
+    }
+
+    #[test]
+    fn no_declared_type_turns_a_file_into_structure() {
+        assert_eq!(media_type("application/pdf"), "application/pdf");
+        for declared in ["multipart/mixed", "Multipart/Mixed", "MESSAGE/rfc822", "a/b; c=d", "x"] {
+            assert_eq!(media_type(declared), "application/octet-stream", "{declared}");
+        }
     }
 
     #[test]
