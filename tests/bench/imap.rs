@@ -9,6 +9,8 @@ use wardpost_tests::Result;
 
 /// How many clients idle at once.
 const IDLERS: usize = 500;
+/// After what time without work a server counts as idle.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// One line of the table.
 pub(crate) struct Line {
@@ -26,7 +28,7 @@ fn more(what: &'static str, value: f64) -> Line {
 }
 
 pub(crate) fn measure(peer: &Peer, count: usize) -> Result<Vec<Line>> {
-    let mut lines = vec![less("memory idle, MiB", memory_mib(peer.programs()))];
+    let mut lines = vec![less("memory idle, MiB", settled_memory(peer))];
     fill(peer, count)?;
     let (first_login, mut imap) = millis(|| peer.imap())?;
     lines.push(less("first log-in after the deliveries, ms", first_login));
@@ -98,6 +100,12 @@ fn wake_up(peer: &Peer) -> Result<f64> {
     Ok(times[times.len() / 2])
 }
 
+/// Memory once nothing has happened for a moment: idle.
+fn settled_memory(peer: &Peer) -> f64 {
+    thread::sleep(SETTLE);
+    memory_mib(peer.programs())
+}
+
 fn idlers(peer: &Peer) -> Result<f64> {
     let mut clients = Vec::with_capacity(IDLERS);
     for _ in 0..IDLERS {
@@ -107,5 +115,5 @@ fn idlers(peer: &Peer) -> Result<f64> {
         imap.response()?;
         clients.push(imap);
     }
-    Ok(memory_mib(peer.programs()))
+    Ok(settled_memory(peer))
 }

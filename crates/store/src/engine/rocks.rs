@@ -6,7 +6,7 @@ use crate::column::Column;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, IteratorMode, LogLevel, Options, PrefixRange, ReadOptions, WriteBatch,
-    WriteOptions,
+    WriteBufferManager, WriteOptions,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const MIB: usize = 1 << 20;
-/// All that is cached of tables, their indexes and filters.
-const BLOCK_CACHE: usize = 16 * MIB;
+/// What RocksDB may keep in memory: blocks of tables, their indexes and filters, and unflushed
+/// writes, for which cached blocks make room.
+const MEMORY: usize = 20 * MIB;
 /// All unflushed writes together; also bounds what a restart has to replay.
-const WRITE_BUFFERS: usize = 24 * MIB;
+const WRITE_BUFFERS: usize = 10 * MIB;
 /// Values from this size on live in blob files and are not rewritten by each compaction.
 const MIN_BLOB: u64 = 4096;
 /// Values from this size on are kept in [`Segments`], beside the database.
@@ -64,11 +65,10 @@ struct Draft<'c> {
 impl RocksEngine {
     /// Opens or makes the database; keeps `reserve` bytes of the disk free.
     pub(crate) fn open(path: &Path, reserve: u64) -> Result<Self, String> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let cache = Cache::new_lru_cache(MEMORY);
         let names = Column::ALL.iter().map(|column| column.name()).chain([POINTERS]);
-        let families =
-            names.map(|name| ColumnFamilyDescriptor::new(name, column_options(name, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(), path, families)
+        let families = names.map(|name| ColumnFamilyDescriptor::new(name, column_options(&cache)));
+        let db = DB::open_cf_descriptors(&database_options(&cache), path, families)
             .map_err(rocksdb::Error::into_string)?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
@@ -359,7 +359,7 @@ fn failed(error: rocksdb::Error) -> EngineError {
     }
 }
 
-fn database_options() -> Options {
+fn database_options(cache: &Cache) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -370,7 +370,12 @@ fn database_options() -> Options {
     // Log files are used again: a sync need not write file sizes each time.
     options.set_recycle_log_file_num(2);
     options.set_max_total_wal_size(64 * MIB as u64);
-    options.set_db_write_buffer_size(WRITE_BUFFERS);
+    let writes = WriteBufferManager::new_write_buffer_manager_with_cache(
+        WRITE_BUFFERS,
+        false,
+        cache.clone(),
+    );
+    options.set_write_buffer_manager(&writes);
     options.set_max_background_jobs(2);
     options.set_max_open_files(256);
     options.set_max_file_opening_threads(2);
@@ -386,7 +391,7 @@ fn database_options() -> Options {
     options
 }
 
-fn column_options(name: &str, cache: &Cache) -> Options {
+fn column_options(cache: &Cache) -> Options {
     let mut tables = BlockBasedOptions::default();
     tables.set_block_cache(cache);
     tables.set_block_size(16 << 10);
@@ -399,7 +404,7 @@ fn column_options(name: &str, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&tables);
     // Ciphertext does not compress.
     options.set_compression_type(DBCompressionType::None);
-    options.set_write_buffer_size(if name == Column::Message.name() { 16 * MIB } else { 8 * MIB });
+    options.set_write_buffer_size(8 * MIB);
     options.set_max_write_buffer_number(3);
     options.set_target_file_size_base(16 * MIB as u64);
     options.set_max_bytes_for_level_base(64 * MIB as u64);
