@@ -90,7 +90,7 @@ mod tests {
         let value = prop_oneof![
             4 => vec(any::<u8>(), 0..40).boxed(),
             1 => vec(any::<u8>(), 4000..9000).boxed(),
-            1 => (any::<u8>(), 30_000usize..90_000).prop_map(|(n, len)| vec![n; len]).boxed(),
+            1 => (any::<u8>(), 20_000usize..200_000).prop_map(|(n, len)| vec![n; len]).boxed(),
         ];
         let change = (0u8..7, key(), proptest::option::weighted(0.7, value));
         prop_oneof![

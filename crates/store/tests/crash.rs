@@ -34,7 +34,7 @@ fn directory() -> std::path::PathBuf {
 fn entry(number: u32) -> Batch {
     let mut batch = Batch::new();
     // Into tables, blob files and files of large values.
-    let size = [60, 6_000, 100_000][number as usize % 3];
+    let size = [60, 6_000, 200_000][number as usize % 3];
     batch.put(Column::Message, number.to_be_bytes(), vec![number as u8; size]);
     batch.put(Column::Mailbox, number.to_be_bytes(), number.to_be_bytes());
     batch

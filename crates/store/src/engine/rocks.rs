@@ -21,8 +21,14 @@ const MEMORY: usize = 20 * MIB;
 const WRITE_BUFFERS: usize = 10 * MIB;
 /// Values from this size on live in blob files and are not rewritten by each compaction.
 const MIN_BLOB: u64 = 4096;
+/// A write that removes something and writes no more than this makes room.
+const BESIDES_REMOVING: usize = 64 * 1024;
 /// Values from this size on are kept in [`Segments`], beside the database.
-const LARGE: usize = 32 * 1024;
+const LARGE: usize = 128 * 1024;
+/// In a write with much in it, values from this size on: writing them once is worth a second sync.
+const LARGE_AMONG_MANY: usize = 32 * 1024;
+/// How much that is.
+const MUCH: usize = 128 * 1024;
 /// The column family of what points into the segments.
 const POINTERS: &str = "values";
 /// How much is moved in one piece of tidying up.
@@ -60,6 +66,8 @@ struct Draft<'c> {
     /// What the keys changed so far point to.
     now: HashMap<(Column, &'c [u8]), Option<Pointer>>,
     scratch: Vec<u8>,
+    /// From which size on values are large.
+    large: usize,
 }
 
 impl RocksEngine {
@@ -117,7 +125,7 @@ impl RocksEngine {
                 draft.batch.delete_cf(&index, before.index_key());
                 draft.freed.push(before);
             }
-            if let Some(value) = value.as_ref().filter(|value| value.len() >= LARGE) {
+            if let Some(value) = value.as_ref().filter(|value| value.len() >= draft.large) {
                 let placed = appender.append(&self.segments, value)?;
                 draft.batch.put_cf(&index, placed.index_key(), placed.index_value(*column, key));
                 draft.placed.push(placed);
@@ -196,12 +204,19 @@ impl RocksEngine {
         }
         let Ok(stat) = rustix::fs::statvfs(&self.path) else { return Ok(()) };
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        let frees_only = changes.iter().all(|change| change.value.is_none());
-        // Removing takes space too, before it gives any: a part of the reserve is for that.
-        let reserve = if frees_only { self.reserve / 4 } else { self.reserve };
-        let size: usize = changes.iter().map(Change::size).sum();
-        if free < reserve.saturating_add(size as u64) { Err(EngineError::Full) } else { Ok(()) }
+        if free < needed(changes, self.reserve) { Err(EngineError::Full) } else { Ok(()) }
     }
+}
+
+/// How much space must be free for a write. Removing takes space too, before it gives any, and mostly
+/// writes a little besides (counters, who is gone): a part of the reserve is for that, or nobody could
+/// make room on a full disk.
+fn needed(changes: &[Change], reserve: u64) -> u64 {
+    let removes = changes.iter().any(|change| change.value.is_none());
+    let written: usize = changes.iter().filter(|c| c.value.is_some()).map(Change::size).sum();
+    let reserve = if removes && written <= BESIDES_REMOVING { reserve / 4 } else { reserve };
+    let size: usize = changes.iter().map(Change::size).sum();
+    reserve.saturating_add(size as u64)
 }
 
 impl Engine for RocksEngine {
@@ -259,7 +274,9 @@ impl Engine for RocksEngine {
     fn write(&self, changes: &[Change]) -> Result<(), EngineError> {
         self.check_space(changes)?;
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut draft = Draft::default();
+        let size: usize = changes.iter().map(Change::size).sum();
+        let large = if size < MUCH { LARGE } else { LARGE_AMONG_MANY };
+        let mut draft = Draft { large, ..Draft::default() };
         for change in changes {
             self.draft(&mut draft, &mut writing.appender, change)?;
         }
@@ -418,4 +435,23 @@ fn column_options(cache: &Cache) -> Options {
     options.set_blob_gc_age_cutoff(0.25);
     options.set_blob_gc_force_threshold(0.5);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_removes_may_use_the_reserve() {
+        let change = |value: Option<usize>| Change {
+            column: Column::Mailbox,
+            key: vec![1; 10],
+            value: value.map(|size| vec![0; size]),
+        };
+        assert_eq!(needed(&[change(None)], 4000), 1010);
+        // An expunge: messages go, counters are written.
+        assert_eq!(needed(&[change(None), change(None), change(Some(70))], 4000), 1100);
+        assert_eq!(needed(&[change(Some(70))], 4000), 4080);
+        assert_eq!(needed(&[change(None), change(Some(100_000))], 4000), 104_020);
+    }
 }
