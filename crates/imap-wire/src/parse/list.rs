@@ -5,6 +5,9 @@ use crate::command::{Command, ListRequest, ListReturn, ListSelect};
 use crate::cursor::{Cursor, Fault};
 use crate::types::{ListPattern, MailboxName};
 
+/// Patterns of one LIST. Each is looked for in every name.
+const MAX_PATTERNS: usize = 32;
+
 /// ABNF: `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`,
 /// `mbox-or-pat = list-mailbox / patterns`, `patterns = "(" list-mailbox *(SP list-mailbox) ")"`.
 pub(super) fn list(c: &mut Cursor<'_>) -> Parsed<ListRequest> {
@@ -23,6 +26,9 @@ pub(super) fn list(c: &mut Cursor<'_>) -> Parsed<ListRequest> {
     } else {
         vec![ListPattern::read(c)?]
     };
+    if patterns.len() > MAX_PATTERNS {
+        return Err(Fault::TooMany);
+    }
     let mut returns = Vec::new();
     if c.eat(b' ') {
         extended = true;

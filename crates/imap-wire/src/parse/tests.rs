@@ -242,6 +242,7 @@ fn search_keys() {
     assert_eq!(fault(&format!("SEARCH {}ALL", "(".repeat(1000))), Fault::TooDeep);
     assert_eq!(fault(&format!("SEARCH{}", " ALL".repeat(1000))), Fault::TooMany);
     assert_eq!(fault(&format!("FETCH 1 (UID{})", " UID".repeat(1000))), Fault::TooMany);
+    assert_eq!(fault(&format!("LIST \"\" (*{})", " *".repeat(100))), Fault::TooMany);
     for line in ["SEARCH", "SEARCH ()", "SEARCH FROM", "SEARCH OR ALL", "SEARCH ON 31-Feb-2020"] {
         fault(line);
     }
