@@ -271,16 +271,22 @@ fn a_verdict_admits_only_the_connection_it_was_made_from() {
 
 #[test]
 fn failure_words_are_those_of_rfc_8460() {
-    let words = [
-        (FailureKind::StarttlsNotSupported, "starttls-not-supported"),
-        (FailureKind::CertificateHostMismatch, "certificate-host-mismatch"),
-        (FailureKind::CertificateExpired, "certificate-expired"),
-        (FailureKind::CertificateNotTrusted, "certificate-not-trusted"),
-        (FailureKind::ValidationFailure, "validation-failure"),
-    ];
-    for (kind, word) in words {
-        assert_eq!(kind.to_string(), word);
-    }
+    let words = FailureKind::ALL.map(FailureKind::name);
+    assert_eq!(
+        words,
+        [
+            "starttls-not-supported",
+            "certificate-host-mismatch",
+            "certificate-expired",
+            "certificate-not-trusted",
+            "validation-failure",
+            "tlsa-invalid",
+            "dnssec-invalid",
+            "sts-policy-fetch-error",
+            "sts-policy-invalid",
+            "sts-webpki-invalid",
+        ]
+    );
 }
 
 #[test]
