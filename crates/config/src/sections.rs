@@ -100,7 +100,23 @@ fn listen(root: &mut Section<'_, '_>) -> Listen {
         managesieve: service("managesieve", everywhere(4190)),
     };
     section.finish();
+    if let Some(address) = twice(&listen) {
+        let text = format!("[listen] names {address} twice: each address has room for one service");
+        root.document().problem(None, text);
+    }
     listen
+}
+
+/// An address that two services, or one service twice, would listen on.
+fn twice(listen: &Listen) -> Option<SocketAddr> {
+    // ManageSieve is not served yet.
+    let Listen { mx, submission, submissions, imaps, https, http, metrics, managesieve: _ } =
+        listen;
+    let services = [mx, submission, submissions, imaps, https, http, metrics];
+    let mut seen = std::collections::HashSet::new();
+    // The system chooses port 0's number anew for each.
+    let fixed = services.into_iter().flatten().filter(|address| address.port() != 0);
+    fixed.copied().find(|address| !seen.insert(*address))
 }
 
 fn tls(root: &mut Section<'_, '_>, base: &Base) -> Option<TlsFiles> {

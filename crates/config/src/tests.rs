@@ -164,7 +164,13 @@ fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
 
 #[test]
 fn what_is_not_toml_is_told_with_its_line() {
-    for (more, line) in [("= 3", 3), ("[log]\n[log]\n", 4), ("a = \"\u{1}\"", 3), ("a = [", 3)] {
+    for (more, line) in [
+        ("= 3", 3),
+        ("[log]\n[log]\n", 4),
+        ("domain = \"b.test\"", 3),
+        ("a = \"\u{1}\"", 3),
+        ("a = [", 3),
+    ] {
         let error = complaint(more);
         let at = ["", "1", "2", "3", "4", "5"][line];
         assert!(
@@ -172,6 +178,19 @@ fn what_is_not_toml_is_told_with_its_line() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn an_address_has_room_for_one_service() {
+    for more in
+        ["[listen]\nimaps = \"0.0.0.0:25\"", "[listen]\nmx = [\"[::1]:2525\", \"[::1]:2525\"]"]
+    {
+        let error = complaint(more);
+        assert!(error.contains("[listen] names ") && error.contains(" twice"), "{error}");
+    }
+    let free = "[listen]\nimaps = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\nmx = \"127.0.0.1:25\"";
+    let text = format!("hostname = \"mail.clinic.test\"\ndomain = \"clinic.test\"\n{free}");
+    assert!(parse(&text).is_ok());
 }
 
 #[test]
