@@ -267,3 +267,94 @@ fn every_case_is_judged_as_it_says() {
     }
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Facts about a path, each on a scale where more is better. Truth is left at secure and policies at
+/// enforce unless the scale says otherwise: a demand that goes away is no fact that got worse.
+#[derive(Debug, Clone)]
+struct Scales {
+    tls: usize,
+    chain: usize,
+    tlsa: usize,
+    truth: usize,
+    listed: bool,
+    mode: usize,
+    requiretls: bool,
+}
+
+impl Scales {
+    fn case(&self) -> Case {
+        let record = [
+            "mx.example.test secure 3 1 1 @other",
+            "mx.example.test none secure",
+            "mx.example.test secure 3 1 1 @leaf",
+        ][self.tlsa];
+        let listed = if self.listed { "mx.example.test" } else { "other.example.test" };
+        let mode = ["none", "testing", "enforce"][self.mode];
+        Case {
+            tls: ["none", "old", "1.2", "1.3"][self.tls].into(),
+            chain: [
+                "rubbish",
+                "self-signed-expired mx.other.test",
+                "self-signed mx.example.test",
+                "webpki-expired mx.example.test",
+                "webpki-valid mx.example.test",
+            ][self.chain]
+                .into(),
+            mx: ["servfail", "bogus", "indeterminate", "insecure", "secure"][self.truth].into(),
+            address: Some("secure".into()),
+            tlsa: vec![record.into()],
+            sts: Some(format!("version: STSv1\nmode: {mode}\nmx: {listed}\nmax_age: 60000\n")),
+            requiretls: self.requiretls,
+            ..Case::default()
+        }
+    }
+
+    /// Every way to make one fact worse. Proof of a record that does not fit counts for nothing
+    /// worse, and absent records are better than such only because they ask for nothing.
+    fn worse(&self) -> Vec<Self> {
+        let mut worse = Vec::new();
+        let mut push = |change: &dyn Fn(&mut Self)| {
+            let mut other = self.clone();
+            change(&mut other);
+            worse.push(other);
+        };
+        if self.tls > 0 {
+            push(&|s| s.tls -= 1);
+        }
+        if self.chain > 0 {
+            push(&|s| s.chain -= 1);
+        }
+        if self.tlsa == 2 {
+            push(&|s| s.tlsa = 0);
+        }
+        if self.truth > 0 && self.tlsa > 0 {
+            push(&|s| s.truth -= 1);
+        }
+        if self.listed {
+            push(&|s| s.listed = false);
+        }
+        if self.mode > 0 {
+            push(&|s| s.mode -= 1);
+        }
+        if self.requiretls {
+            push(&|s| s.requiretls = false);
+        }
+        worse
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(400))]
+    #[test]
+    fn a_fact_made_worse_never_raises_the_grade(
+        (tls, chain, tlsa, truth) in (0..4_usize, 0..5_usize, 0..3_usize, 0..5_usize),
+        (listed, mode, requiretls) in (proptest::bool::ANY, 0..3_usize, proptest::bool::ANY),
+    ) {
+        let scales = Scales { tls, chain, tlsa, truth, listed, mode, requiretls };
+        let grade = scales.case().run().grade;
+        for worse in scales.worse() {
+            // A deferral is no grade at all, and less than any.
+            proptest::prop_assert!(worse.case().run().grade <= grade, "{scales:?} -> {worse:?}");
+        }
+    }
+}
