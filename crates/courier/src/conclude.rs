@@ -16,6 +16,9 @@ use wardpost_verdict::Floor;
 /// Octets of parcels made in one commit at most; each recipient's parcel holds the whole message.
 const MAX_PARCEL_OCTETS: usize = 128 * 1024 * 1024;
 
+/// How long mail waits for a mailbox here that could not be written.
+const LOCAL_WAIT: Duration = Duration::from_secs(60);
+
 /// What the sender is told of one recipient.
 struct Told<'w> {
     action: Action,
@@ -280,7 +283,10 @@ impl<'w> Conclusion<'w> {
         if delay_reported {
             self.tell(Action::Delayed, to, reply, &evidence, None);
         }
-        Outcome::Deferred { evidence, until: None, delay_reported }
+        // What is to be delivered here stays together, so that an account that several recipients
+        // reach gets one copy at any attempt.
+        let until = matches!(self.work.route, Route::Local).then(|| SystemTime::now() + LOCAL_WAIT);
+        Outcome::Deferred { evidence, until, delay_reported }
     }
 
     fn tell(

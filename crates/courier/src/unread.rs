@@ -47,7 +47,17 @@ impl Courier {
                 message_id: &headers::new_message_id(self.settings.postmaster.domain()),
                 now: unix(SystemTime::now()),
             });
-            told = told.and(self.to_inbox(sender.id, text).await?);
+            told = match self.to_inbox(sender.id, text).await {
+                Ok(mail) => told.and(mail),
+                Err(passing @ (MailboxError::Store(_) | MailboxError::Interrupted)) => {
+                    return Err(passing);
+                }
+                // One mailbox that cannot be written must not keep every expired message.
+                Err(error) => {
+                    tracing::error!(parcel = %parcel.id, %error, "a sender cannot be told");
+                    told
+                }
+            };
         }
         told.commit(batch).await
     }
