@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 
 use wardpost_mail::Uid;
-use wardpost_store::{Batch, Column};
+use wardpost_store::{Batch, Column, CommitTicket};
 
 use crate::account::{OpenAccount, detached, run};
 use crate::error::MailboxError;
@@ -20,6 +20,8 @@ use crate::state::MailboxState;
 
 /// How many messages are folded in one batch.
 const BATCH: usize = 256;
+/// How many batches are folded in one go, before others may change the mailbox.
+const RUN: usize = 4;
 
 type Folded = (Uid, EntryRecord, SummaryRecord);
 
@@ -34,24 +36,56 @@ pub(crate) async fn fold_mailbox(
         let (open, mailbox) = (open.clone(), mailbox.clone());
         after = detached(async move {
             let _modify = mailbox.modify.clone().lock_owned().await;
-            fold_batch(&open, &mailbox, after).await
+            fold_run(&open, &mailbox, after).await
         })
         .await?;
     }
     Ok(())
 }
 
-/// Folds one batch beyond `after`; the answer is the last UID it looked at.
+/// Folds some batches beyond `after`, each while the one before is being written; the answer is the
+/// last UID it looked at. All are on the disk when this returns.
+async fn fold_run(
+    open: &Arc<OpenAccount>,
+    mailbox: &Arc<MailboxState>,
+    mut after: Uid,
+) -> Result<Uid, MailboxError> {
+    let mut writing: Option<CommitTicket> = None;
+    for _ in 0..RUN {
+        let folded = fold_batch(open, mailbox, after).await;
+        let before = match writing.take() {
+            Some(ticket) => ticket.await.map(drop),
+            None => Ok(()),
+        };
+        let Some((last, ticket)) = folded? else {
+            before?;
+            return Ok(after);
+        };
+        if let Err(error) = before {
+            // Nothing may be under way any more when the mailbox is let go; one error is enough.
+            let _ = ticket.await;
+            return Err(error.into());
+        }
+        after = last;
+        writing = Some(ticket);
+    }
+    if let Some(last) = writing {
+        last.await?;
+    }
+    Ok(after)
+}
+
+/// Folds one batch beyond `after` and puts it in the store's line; the answer is the last UID it
+/// looked at, and nothing when nothing waits.
 async fn fold_batch(
     open: &Arc<OpenAccount>,
     mailbox: &Arc<MailboxState>,
     after: Uid,
-) -> Result<Uid, MailboxError> {
-    let work = (open.clone(), mailbox.clone());
-    let (last, batch) = run(false, move || {
-        let (open, mailbox) = work;
+) -> Result<Option<(Uid, CommitTicket)>, MailboxError> {
+    let (open, mailbox) = (open.clone(), mailbox.clone());
+    run(false, move || {
         let waiting = open.waiting(&mailbox, after, BATCH)?;
-        let last = waiting.last().map_or(after, |(uid, _)| *uid);
+        let Some((last, _)) = waiting.last() else { return Ok(None) };
         let mut batch = Batch::new();
         for (uid, entry, summary) in fold_all(&open, &mailbox, &waiting) {
             let key = |kind| message_key(open.state.id, kind, mailbox.id, uid);
@@ -59,13 +93,9 @@ async fn fold_batch(
             batch.put(Column::Mailbox, key(Kind::Entry), encode(&entry));
             batch.put(Column::Mailbox, key(Kind::Summary), encode(&summary));
         }
-        Ok((last, batch))
+        Ok(Some((*last, open.state.store.submit(batch))))
     })
-    .await?;
-    if !batch.is_empty() {
-        open.state.store.commit(batch).await?;
-    }
-    Ok(last)
+    .await
 }
 
 /// Folds messages on all processors. One that does not open is left as it is and reported.
