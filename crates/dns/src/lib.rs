@@ -10,15 +10,20 @@
 //! time-outs, retries and a bounded cache. [`FakeResolver`] answers tests from a table.
 //!
 //! # DNSSEC
-//! Signatures are checked here, in this process, down from the [`TrustAnchor`]; what a server claims
-//! to have checked (the AD bit) counts for nothing. A server must pass signatures on for that, and
-//! some do not. With a trust anchor of the administrator's own, missing signatures are bogus, and
-//! nothing gets through such a server. With the built-in root anchors it is different, since nobody
-//! asked for validation: as long as the servers have never shown a root zone that validates, answers
-//! are [`Dnssec::Indeterminate`], which is to say that mail flows and DANE is out of reach; from the
-//! first one that validates on there is no way back (RFC 4035 §4.3 calls both cases "indeterminate
-//! by local policy" and leaves it to us). Reverse look-ups are claims of a stranger's and are not
-//! validated.
+//! [`HickoryResolver::new`] validates nothing, [`HickoryResolver::validating`] does. Signatures are
+//! then checked here, in this process, down from the [`TrustAnchor`]; what a server claims to have
+//! checked (the AD bit) counts for nothing. A server must pass signatures on for that, and some do
+//! not. With a trust anchor of the administrator's own, missing signatures are bogus, and nothing
+//! gets through such a server. With the built-in root anchors it is different, since nobody asked
+//! for validation: as long as the servers have never shown a root zone that validates, answers are
+//! [`Dnssec::Indeterminate`], which is to say that mail flows and DANE is out of reach; from the
+//! first one that validates on there is no way back. Whoever sits between us and the servers can
+//! keep that from happening, so a practice that relies on DANE configures an anchor. Reverse
+//! look-ups are claims of a stranger's and are not validated.
+//!
+//! Where the validator beneath cannot decide, its word is "bogus", and mail waits: a network failure
+//! on the way to a key, an alias made by DNAME, and an answer from a wildcard in a zone that denies
+//! with NSEC (hickory-net 0.26.3 looks for a denial of the wildcard itself, which no server sends).
 
 mod anchor;
 mod answer;

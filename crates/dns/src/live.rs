@@ -30,12 +30,12 @@ const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct HickoryResolver {
     plain: TokioResolver,
-    validation: Arc<Validation>,
+    validation: Option<Arc<Validation>>,
 }
 
 impl HickoryResolver {
-    /// Asks these servers, or the system's (`/etc/resolv.conf`) when there are none given. Validates
-    /// by the real root's keys where the servers pass signatures on (see the crate's documentation).
+    /// Asks these servers, or the system's (`/etc/resolv.conf`) when there are none given, and
+    /// validates nothing: every answer is [`Dnssec::Indeterminate`].
     ///
     /// # Errors
     /// When the system's settings cannot be read, or name no server.
@@ -44,21 +44,25 @@ impl HickoryResolver {
     }
 
     /// Asks these servers, or the system's when there are none given, and validates every answer by
-    /// this trust anchor and no other.
+    /// this trust anchor and no other; without one, by the real root's keys where the servers pass
+    /// signatures on (see the crate's documentation).
     ///
     /// # Errors
     /// When the system's settings cannot be read, or name no server.
-    pub fn with_trust_anchor(
+    pub fn validating(
         servers: &[SocketAddr],
-        anchor: TrustAnchor,
+        anchor: Option<TrustAnchor>,
     ) -> Result<Self, DnsError> {
         Self::build(servers, Some(anchor))
     }
 
-    fn build(servers: &[SocketAddr], anchor: Option<TrustAnchor>) -> Result<Self, DnsError> {
+    fn build(
+        servers: &[SocketAddr],
+        validate: Option<Option<TrustAnchor>>,
+    ) -> Result<Self, DnsError> {
         let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
         let plain = built(builder(&servers)?)?;
-        let validation = Arc::new(Validation::new(servers, anchor));
+        let validation = validate.map(|anchor| Arc::new(Validation::new(servers, anchor)));
         Ok(Self { plain, validation })
     }
 
@@ -71,7 +75,11 @@ impl HickoryResolver {
     /// The records of one type at `name`, aliases followed. The list may be empty: NODATA.
     async fn records(&self, name: Name, kind: RecordType) -> Result<Answer<Vec<Record>>, DnsError> {
         let looking = async {
-            match self.validation.resolver(&self.plain).await? {
+            let validating = match &self.validation {
+                Some(validation) => validation.resolver(&self.plain).await?,
+                None => None,
+            };
+            match validating {
                 Some(validating) => look(&validating, name, kind, true).await,
                 None => look(&self.plain, name, kind, false).await,
             }
