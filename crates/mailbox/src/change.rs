@@ -19,7 +19,7 @@ use crate::read::Found;
 use crate::records::{EntryRecord, ExpungedRecord, SummaryRecord, encode};
 use crate::seal::{fold, open_flags, seal_flags};
 use crate::state::{Core, Effect, MailboxState};
-use crate::table::runs_of;
+use crate::table::{join_runs, runs_of};
 use crate::types::{FlagOp, Flags, MessageState, ModSeq, StoreOutcome, SystemFlags, UidRange};
 
 /// How many keywords a message may have.
@@ -433,6 +433,10 @@ pub(crate) async fn expunge(
 ) -> Result<Vec<Uid>, MailboxError> {
     let _modify = hold(&open, &mailbox).await?;
     let uids = {
+        let only = only.map(|mut runs| {
+            runs.sort_unstable();
+            join_runs(runs)
+        });
         let core = mailbox.core();
         let table = core.table().ok_or(MailboxError::Interrupted)?;
         table.with_flag(SystemFlags::DELETED, only.as_deref())

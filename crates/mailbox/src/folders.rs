@@ -205,7 +205,12 @@ pub(crate) async fn delete(open: Arc<OpenAccount>, name: String) -> Result<(), M
     open.state.forget(mailbox.id);
     mailbox.core().end_watch();
     open.state.list_changed();
-    bury(&open.state, mailbox.id).await
+    // The mailbox is gone, whatever becomes of the rest: the next log-in goes on with it.
+    if let Err(error) = bury(&open.state, mailbox.id).await {
+        let (account, mailbox) = (open.state.id, mailbox.id);
+        tracing::warn!(%account, %mailbox, %error, "a deleted mailbox is not cleared away yet");
+    }
+    Ok(())
 }
 
 /// Removes what is left of a deleted mailbox. May be interrupted anywhere and done again.

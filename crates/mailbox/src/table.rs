@@ -11,6 +11,9 @@ use crate::types::{Flags, MessageState, ModSeq, SystemFlags, UidRange};
 /// client that was away for longer is told all UIDs that do not exist.
 pub(crate) const HISTORY: usize = 10_000;
 
+/// How many more sets of keywords than messages are kept before unused ones are looked for.
+const SPARE_SETS: usize = 64;
+
 /// One message.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -166,13 +169,13 @@ impl Table {
         gaps
     }
 
-    /// UIDs of messages that have `flag`, within `only` where given.
+    /// UIDs of messages that have `flag`, within `only` where given, whose runs ascend.
     pub(crate) fn with_flag(&self, flag: SystemFlags, only: Option<&[UidRange]>) -> Vec<Uid> {
         self.rows
             .iter()
             .filter(|row| SystemFlags(row.system).contains(flag))
             .map(|row| Uid(row.uid))
-            .filter(|uid| only.is_none_or(|runs| runs.iter().any(|run| run.contains(*uid))))
+            .filter(|uid| only.is_none_or(|runs| covers(runs, *uid)))
             .collect()
     }
 
@@ -213,10 +216,29 @@ impl Table {
         if let Some(number) = self.set_numbers.get(keywords) {
             return *number;
         }
+        if self.sets.len() >= 2 * self.rows.len() + SPARE_SETS {
+            self.forget_unused_sets();
+        }
         let number = self.sets.len() as u32;
         self.sets.push(keywords.clone());
         self.set_numbers.insert(keywords.clone(), number);
         number
+    }
+
+    /// Sets that no message has any more go, so that a client that keeps making up keywords makes
+    /// nothing grow.
+    fn forget_unused_sets(&mut self) {
+        let old = std::mem::take(&mut self.sets);
+        self.set_numbers.clear();
+        for at in 0..self.rows.len() {
+            let keywords = old.get(self.rows[at].keywords as usize).cloned().unwrap_or_default();
+            let next = self.sets.len() as u32;
+            let number = *self.set_numbers.entry(keywords.clone()).or_insert(next);
+            if number == next {
+                self.sets.push(keywords);
+            }
+            self.rows[at].keywords = number;
+        }
     }
 
     fn count(&mut self, row: &Row, by: i32) {
@@ -238,7 +260,7 @@ fn covers(runs: &[UidRange], uid: Uid) -> bool {
 }
 
 /// Joins sorted runs that touch or overlap.
-fn join_runs(runs: Vec<UidRange>) -> Vec<UidRange> {
+pub(crate) fn join_runs(runs: Vec<UidRange>) -> Vec<UidRange> {
     let mut joined: Vec<UidRange> = Vec::with_capacity(runs.len());
     for run in runs {
         match joined.last_mut() {
@@ -305,6 +327,30 @@ mod tests {
         assert_eq!(table.sets.len(), 1);
         let keywords = table.state(Uid(50)).unwrap().flags.keywords;
         assert_eq!(keywords.iter().map(|k| &**k).collect::<Vec<_>>(), ["$Forwarded", "b"]);
+    }
+
+    #[test]
+    fn made_up_keywords_make_nothing_grow() {
+        let mut table = Table::default();
+        for n in 0..10_000_u32 {
+            let flags = Flags::new(SystemFlags::NONE, [format!("made-up-{n}").as_str()]);
+            table.upsert(&MessageState { flags, ..state(1 + n % 3, 1, SystemFlags::NONE) });
+            assert!(table.sets.len() <= SPARE_SETS + 2 * 3);
+        }
+        let keywords = table.state(Uid(1)).unwrap().flags.keywords;
+        assert_eq!(keywords.iter().map(|k| &**k).collect::<Vec<_>>(), ["made-up-9999"]);
+        let keywords = table.state(Uid(3)).unwrap().flags.keywords;
+        assert_eq!(keywords.iter().map(|k| &**k).collect::<Vec<_>>(), ["made-up-9998"]);
+    }
+
+    #[test]
+    fn a_flag_is_looked_for_in_runs() {
+        let mut table = Table::default();
+        for uid in 1..10 {
+            table.upsert(&state(uid, 1, SystemFlags::DELETED));
+        }
+        let found = table.with_flag(SystemFlags::DELETED, Some(&[run(2, 3), run(7, 7)]));
+        assert_eq!(found, [Uid(2), Uid(3), Uid(7)]);
     }
 
     #[test]
