@@ -31,13 +31,21 @@ pub(crate) async fn store(
         StoreMode::Remove => FlagOp::Remove,
     };
     let flags = flags::from_wire(&request.flags);
+    // What others changed is told first: afterwards their change and this one are one state, and
+    // `.SILENT` must not hide theirs (RFC 9051 §6.4.6).
+    selected.sync(session, false).await?;
+    let known = selected.view.known();
     let unchanged_since = request.unchanged_since.map(ModSeq);
     let outcome = selected
         .user
         .mail
         .store_flags(selected.view.id, &uids, op, &flags, unchanged_since)
         .await?;
-    selected.view.own_change(outcome.modseq);
+    // With another change in between the flags are told as if they were somebody else's.
+    let alone = outcome.modseq.is_none_or(|modseq| modseq.0 == known.0 + 1);
+    if alone || !request.silent {
+        selected.view.own_change(outcome.modseq);
+    }
     tell_keywords(selected, session, &outcome.stored);
     tell(selected, session, uid, request.silent, &outcome.stored).await?;
     answer(selected, uid, uids.len() - outcome.stored.len(), &outcome.modified)
