@@ -9,7 +9,7 @@
 //!   (RFC 5321 §4.5.3.2.7). Sending drop by drop helps nobody past the second.
 //! - Messages are held in memory until they are sealed. What all sessions together may hold is a
 //!   [`Budget`]; who finds it used up for too long is asked to come again (421), and the memory of one connection
-//!   never hangs on what its client announced. While there is none left, a sender who holds some and hardly
+//!   never hangs on what its client announced. While somebody waits, a sender who holds some and hardly
 //!   moves on is turned away (421): drops sent in time must not keep everybody else's mail out.
 //!
 //! # Shutting down
@@ -19,6 +19,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,17 +63,46 @@ impl Default for Timing {
 
 /// The memory that the messages of all sessions may take together. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    units: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Budget {
     /// A budget of about `octets`; at least one unit.
     pub fn new(octets: usize) -> Self {
-        Self(Arc::new(Semaphore::new((octets / UNIT).clamp(1, Semaphore::MAX_PERMITS))))
+        let units = (octets / UNIT).clamp(1, Semaphore::MAX_PERMITS);
+        Self { units: Arc::new(Semaphore::new(units)), waiting: Arc::default() }
     }
 
-    /// Whether nothing is left: who waits for more has taken the rest.
-    fn is_used_up(&self) -> bool {
-        self.0.available_permits() == 0
+    /// Takes so many units, waiting for others to give them back; `None`: in vain.
+    async fn take(&self, units: u32, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(units) {
+            return Some(permit);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        timeout(patience, Arc::clone(&self.units).acquire_many_owned(units)).await.ok()?.ok()
+    }
+
+    /// Whether somebody waits for more.
+    fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// One that waits for memory, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -245,13 +275,14 @@ impl Conversation {
             let stream = self.stream.as_mut().ok_or(Ended::Gone)?;
             let read = tokio::select! {
                 biased;
-                // `read` takes nothing when it is dropped, so no octet is lost here.
-                read = timeout_at(until.min(look), stream.read(&mut self.buffer)) => read,
+                // First, or a client that always has something to say would never be told.
                 () = self.shutdown.cancelled(), if may_leave => {
                     let words = "Shutting down; come again";
                     self.end(Ended::Shutdown, Reply::new(421, EnhancedStatus::new(4, 3, 2), words));
                     return Ok(());
                 }
+                // `read` takes nothing when it is dropped, so no octet is lost here.
+                read = timeout_at(until.min(look), stream.read(&mut self.buffer)) => read,
             };
             match read {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::Gone),
@@ -271,7 +302,7 @@ impl Conversation {
 
     /// Whether the session holds memory that others wait for, and makes nothing of it.
     fn is_in_the_way(&self, stall: Duration) -> bool {
-        self.held.is_some() && self.took.elapsed() >= stall && self.service.budget.is_used_up()
+        self.held.is_some() && self.took.elapsed() >= stall && self.service.budget.is_wanted()
     }
 
     /// Writes all replies that wait, at once.
@@ -305,8 +336,8 @@ impl Conversation {
         if more == 0 {
             return true;
         }
-        let asked = Arc::clone(&self.service.budget.0).acquire_many_owned(more);
-        let Ok(Ok(permit)) = timeout(self.service.timing.memory, asked).await else { return false };
+        let patience = self.service.timing.memory;
+        let Some(permit) = self.service.budget.take(more, patience).await else { return false };
         self.took = Instant::now();
         match &mut self.held {
             Some(held) => held.merge(permit),
@@ -319,6 +350,7 @@ impl Conversation {
     fn end(&mut self, why: Ended, words: Reply) {
         self.ending = Some(why);
         self.session.close(words);
+        self.held = None;
     }
 
     /// Says what is left to say and closes.

@@ -1,4 +1,4 @@
-//! What happens when the memory for messages is used up.
+//! What happens when the memory for messages is used up, and when the program ends.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking.
 
@@ -13,9 +13,10 @@ use wardpost_smtp::{Event, Profile};
 use wardpost_smtp_io::{Budget, Conversation, Service, Start, Timing};
 
 /// Takes whatever comes in clear, with room for two units of messages.
-async fn service() -> SocketAddr {
+async fn service(shutdown: Shutdown) -> SocketAddr {
     let host = Domain::parse("mail.clinic.test").unwrap();
-    let dir = std::env::temp_dir().join(format!("wardpost-smtp-io-{}", std::process::id()));
+    let own = std::thread::current().id();
+    let dir = std::env::temp_dir().join(format!("wardpost-smtp-io-{}-{own:?}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let tls = ServerTls::self_signed(&dir, &host).unwrap();
     std::fs::remove_dir_all(&dir).unwrap();
@@ -31,9 +32,11 @@ async fn service() -> SocketAddr {
             let (tcp, peer) = listener.accept().await.unwrap();
             let accepted = Accepted { stream: Stream::Plain(tcp), peer, local };
             let (profile, service) = (Arc::clone(&profile), service.clone());
+            let shutdown = shutdown.clone();
             tokio::spawn(async move {
-                let begun =
-                    Conversation::begin(accepted, Start::Plain, profile, service, Shutdown::new());
+                // What the client says is there before it is asked for.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let begun = Conversation::begin(accepted, Start::Plain, profile, service, shutdown);
                 take_all(begun.await.unwrap()).await;
             });
         }
@@ -69,7 +72,7 @@ async fn rest(mut tcp: TcpStream) -> String {
 
 #[tokio::test]
 async fn who_dawdles_gives_way_when_others_wait() {
-    let service = service().await;
+    let service = service(Shutdown::new()).await;
     let dawdler = begin(service, 150 * 1024).await;
     // Room enough, as long as nobody else wants it.
     tokio::time::sleep(Duration::from_millis(900)).await;
@@ -79,4 +82,16 @@ async fn who_dawdles_gives_way_when_others_wait() {
     assert!(dawdler.contains("\r\n421 4.3.1 Too slow"), "{dawdler}");
     assert!(other.contains("354") && other.ends_with("221 2.0.0 Bye\r\n"), "{other}");
     assert!(other.contains("\r\n250 2.0.0 Taken\r\n221"), "{other}");
+}
+
+#[tokio::test]
+async fn who_always_has_something_to_say_is_told_of_the_end_all_the_same() {
+    let shutdown = Shutdown::new();
+    let service = service(shutdown.clone()).await;
+    shutdown.begin();
+    let mut tcp = TcpStream::connect(service).await.unwrap();
+    tcp.write_all(b"NOOP\r\nNOOP\r\n").await.unwrap();
+    let said = rest(tcp).await;
+    assert!(said.starts_with("220 ") && said.contains("\r\n421 4.3.2 "), "{said}");
+    assert!(!said.contains("250"), "{said}");
 }
