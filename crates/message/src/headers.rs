@@ -179,6 +179,10 @@ pub fn prepend(fields: &[&str], raw: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Largest header taken from outside. A mail that is all header costs many times its size to look at,
+/// and nobody sends more than some tens of KiB.
+pub const MAX_LENGTH: usize = 1024 * 1024;
+
 /// Octets of the header, empty line included.
 pub fn length(raw: &[u8]) -> usize {
     header_length(raw)

@@ -24,6 +24,12 @@ pub(crate) async fn message(
     raw: Vec<u8>,
 ) -> Reply {
     let started = Instant::now();
+    if headers::length(&raw) > headers::MAX_LENGTH {
+        mx.metrics.refuse("header");
+        mx.metrics.message("refused");
+        let text = "The header of the message is too large";
+        return Reply::new(552, EnhancedStatus::new(5, 3, 4), text);
+    }
     if headers::count_received(&raw) > MAX_HOPS {
         mx.metrics.refuse("loop");
         mx.metrics.message("refused");

@@ -33,6 +33,9 @@ struct ByName;
 #[async_trait]
 impl SenderFacts for ByName {
     async fn facts(&self, claim: Claim<'_>) -> Facts {
+        if claim.sender.to_string() == "a@slow.test" {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         let (dmarc, dmarc_policy) = match claim.sender {
             ReversePath::Address(from) if from.domain().as_str() == "reject.test" => {
                 (DmarcResult::Fail, DmarcPolicy::Reject)
@@ -268,24 +271,44 @@ async fn shutting_down_ends_idle_sessions_and_lets_a_message_finish() {
 
 #[tokio::test]
 async fn messages_wait_for_memory_and_are_sent_away_when_there_is_none() {
-    const MOST: &str = "S: 220 …\nC: HELO x\nS: 250 …\nC: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\n\
-         C: MAIL FROM:<a@b.test>\nS: 250 …\nC: RCPT TO:<dana@clinic.test>\nS: 250 …\nC: DATA\nS: 354 …\n\
-         C: a: b\nC: \nC~ {0123456789\\r\\n*7000}\n";
+    let most = |sender: &str| {
+        format!(
+            "S: 220 …\nC: HELO x\nS: 250 …\nC: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\n\
+             C: MAIL FROM:<{sender}>\nS: 250 …\nC: RCPT TO:<dana@clinic.test>\nS: 250 …\nC: DATA\n\
+             S: 354 …\nC: a: b\nC: \nC~ {{0123456789\\r\\n*7000}}\n"
+        )
+    };
     let mut settings = settings();
     settings.memory = 200_000;
     let mut practice = Practice::open(settings).await;
     let mut holding = Vec::new();
     for name in ["one", "two", "three"] {
         let client = practice.connect().await;
-        holding.push(play(name, MOST, client, &mut practice).await);
+        // Whole, and in our hands: nobody can be asked to hurry.
+        let text = format!("{}C: .\n", most("a@slow.test"));
+        holding.push(play(name, &text, client, &mut practice).await);
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let client = practice.connect().await;
-    play("four", &format!("{MOST}S: 421 4.3.1 …\nEND\n"), client, &mut practice).await;
+    play("four", &format!("{}S: 421 4.3.1 …\nEND\n", most("a@b.test")), client, &mut practice)
+        .await;
     for client in holding {
-        play("end", "C: .\nS: 250 …\n", client, &mut practice).await;
+        play("end", "S: 250 …\n", client, &mut practice).await;
     }
     let client = practice.connect().await;
-    play("five", &format!("{MOST}C: .\nS: 250 …\n"), client, &mut practice).await;
+    play("five", &format!("{}C: .\nS: 250 …\n", most("a@b.test")), client, &mut practice).await;
     assert_eq!(practice.count("dana", SpecialUse::Inbox).await, 4);
+}
+
+#[tokio::test]
+async fn a_mail_that_is_all_header_is_refused() {
+    let mut settings = settings();
+    settings.max_size = 3_000_000;
+    let mut practice = Practice::open(settings).await;
+    let client = practice.connect().await;
+    let text = "S: 220 …\nC: HELO x\nS: 250 …\nC: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\n\
+         C: MAIL FROM:<a@b.test>\nS: 250 …\nC: RCPT TO:<dana@clinic.test>\nS: 250 …\nC: DATA\nS: 354 …\n\
+         C~ {a:\\r\\n*300000}\nC: .\nS: 552 5.3.4 The header of the message is too large\n";
+    play("header", text, client, &mut practice).await;
+    assert_eq!(practice.refused("header"), 1);
 }

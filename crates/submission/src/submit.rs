@@ -78,6 +78,11 @@ fn needs_smtputf8(envelope: &Envelope, message: &[u8]) -> bool {
 
 /// Checks that the message may be this account's; returns its (first) author.
 fn check(submission: &Submission, sender: &Sender, raw: &[u8]) -> Result<Address, Reply> {
+    if headers::length(raw) > headers::MAX_LENGTH {
+        submission.metrics.refuse("header");
+        let text = "The header of the message is too large";
+        return Err(Reply::new(552, EnhancedStatus::new(5, 3, 4), text));
+    }
     if headers::count_received(raw) > MAX_HOPS {
         submission.metrics.refuse("loop");
         let text = "The message has gone through too many servers";
