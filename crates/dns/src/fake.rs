@@ -14,11 +14,13 @@ pub struct FakeResolver {
     zone: Arc<Mutex<Zone>>,
 }
 
+type Looked<T> = Result<Answer<T>, DnsError>;
+
 #[derive(Debug, Default)]
 struct Zone {
-    mx: HashMap<Domain, Result<Answer<Mx>, DnsError>>,
-    addresses: HashMap<Domain, Result<Answer<Vec<IpAddr>>, DnsError>>,
-    tlsa: HashMap<(Domain, u16), Result<Answer<Vec<Tlsa>>, DnsError>>,
+    mx: HashMap<Domain, Looked<Mx>>,
+    addresses: HashMap<Domain, Looked<Vec<IpAddr>>>,
+    tlsa: HashMap<(Domain, u16), Looked<Vec<Tlsa>>>,
     txt: HashMap<Domain, Answer<Vec<Vec<u8>>>>,
     reverse: HashMap<IpAddr, Answer<Vec<Domain>>>,
 }

@@ -35,7 +35,7 @@ enum State {
     /// The servers were seen to pass no signatures on: not before then.
     Not(Instant),
     /// Every answer is validated, from now on.
-    On(TokioResolver),
+    On(Box<TokioResolver>),
 }
 
 impl Validation {
@@ -70,7 +70,7 @@ impl Validation {
             }
         };
         *state = match &found {
-            Some(resolver) => State::On(resolver.clone()),
+            Some(resolver) => State::On(Box::new(resolver.clone())),
             None => State::Not(Instant::now() + again),
         };
         Ok(found)
@@ -86,7 +86,7 @@ impl Validation {
 impl State {
     fn known(&self) -> Option<Option<TokioResolver>> {
         match self {
-            Self::On(resolver) => Some(Some(resolver.clone())),
+            Self::On(resolver) => Some(Some(TokioResolver::clone(resolver))),
             Self::Not(until) if Instant::now() < *until => Some(None),
             Self::Unknown | Self::Not(_) => None,
         }
