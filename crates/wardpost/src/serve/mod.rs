@@ -13,7 +13,7 @@ mod signals;
 mod state;
 
 use crate::failure::Failure;
-use crate::{logging, system_key};
+use crate::{logging, process, system_key};
 use adapters::{Program, Routes};
 use ports::{Ports, Served};
 use roles::Roles;
@@ -36,6 +36,7 @@ const EXPIRY: Duration = Duration::from_secs(300);
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
     logging::start(&config.log);
+    process::raise_open_files();
     if config.acme.is_some() {
         let text = "[acme] is not supported by this version: give certificate files with [tls]";
         return Err(Failure::Failed(text.to_owned()));
