@@ -1,6 +1,6 @@
 //! What dialogues cannot show: large mailboxes, streams, time and real clients.
 
-use crate::world::{ADDRESS, PASSWORD, World};
+use crate::world::{ADDRESS, Client, PASSWORD, World};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use wardpost_imap::Settings;
@@ -241,7 +241,7 @@ impl Belief {
 }
 
 /// One client that does this and that for a while, and checks what it is told.
-async fn meddle(world: &World, seed: u64) {
+async fn meddle(world: &World, seed: u64) -> (Client, Belief) {
     let mut client = world.client().await;
     let (mut belief, mut random) = (Belief::default(), seed);
     for line in client.run("s", "SELECT INBOX").await {
@@ -276,6 +276,11 @@ async fn meddle(world: &World, seed: u64) {
             }
         }
     }
+    (client, belief)
+}
+
+/// Once nobody meddles any more, what a client believes is what is there.
+async fn settle((mut client, mut belief): (Client, Belief)) {
     client.run("n", "NOOP").await.iter().for_each(|line| belief.hear(line));
     let before = belief.0.len();
     client.run("f", "FETCH 1:* (UID)").await.iter().for_each(|line| belief.hear(line));
@@ -288,7 +293,11 @@ async fn meddling_sessions_never_disagree_on_numbers() {
     for n in 1..=40 {
         world.deliver(numbered(n)).await;
     }
-    tokio::join!(meddle(&world, 1), meddle(&world, 2), meddle(&world, 3), meddle(&world, 4));
+    let (a, b, c, d) =
+        tokio::join!(meddle(&world, 1), meddle(&world, 2), meddle(&world, 3), meddle(&world, 4));
+    for session in [a, b, c, d] {
+        settle(session).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
