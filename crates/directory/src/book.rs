@@ -111,16 +111,16 @@ impl Book {
         self.aliases.get(folded).cloned()
     }
 
-    /// Whether an account may write under an address.
+    /// Whether an account may write under an address: whoever mail to exactly it reaches, and only if
+    /// that is nobody, whoever it reaches without its detail (RFC 5233).
     pub(crate) fn may_send_as(&self, id: AccountId, address: &Address) -> bool {
         if !self.people.contains_key(&id) {
             return false;
         }
         let exact = address.folded();
-        [exact.without_detail(), exact]
-            .iter()
-            .filter_map(|address| self.reached(address))
-            .any(|reached| reached.contains(&id))
+        self.reached(&exact)
+            .or_else(|| self.reached(&exact.without_detail()))
+            .is_some_and(|reached| reached.contains(&id))
     }
 }
 

@@ -97,6 +97,10 @@ async fn addresses_reach_people() {
     assert!(!directory.may_send_as(dana, &address("lee@clinic.test")));
     assert!(!directory.may_send_as(dana, &address("dana@elsewhere.test")));
     assert!(!directory.may_send_as(AccountId(99), &front));
+    // A sub-address that is somebody else's alias is theirs.
+    directory.add_alias(&address("dana+billing@clinic.test"), vec![lee]).await.unwrap();
+    assert!(!directory.may_send_as(dana, &address("dana+billing@clinic.test")));
+    assert!(directory.may_send_as(lee, &address("dana+billing@clinic.test")));
 
     directory.remove_alias(&front).await.unwrap();
     assert_eq!(reached("front.desk@clinic.test"), Resolution::Unknown);
