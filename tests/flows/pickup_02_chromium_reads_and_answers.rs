@@ -5,10 +5,12 @@
 use crate::pickup::{BODY, Letter, expect_pickup};
 use serde_json::{Value, json};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 use wardpost_tests::Result;
 use wardpost_tests::chromium::Chromium;
 use wardpost_tests::destinations::PLAINMAIL;
@@ -133,8 +135,9 @@ impl Tracker {
         let visits = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&visits);
         thread::spawn(move || {
-            for _ in listener.incoming() {
+            for caller in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || answer(caller));
             }
         });
         Ok(Self { ip, url, visits })
@@ -143,4 +146,15 @@ impl Tracker {
     fn visits(&self) -> usize {
         self.visits.load(Ordering::SeqCst)
     }
+}
+
+/// Answers one request with an empty page; a caller who asks nothing is hung up on.
+fn answer(mut caller: TcpStream) -> io::Result<()> {
+    caller.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::new(caller.try_clone()?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    caller.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
