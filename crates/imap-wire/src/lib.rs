@@ -9,7 +9,7 @@
 //! 2. [`Tagged::parse`] reads the grammar of one complete command into [`Command`], whose types
 //!    cannot hold what the grammar forbids. Nothing downstream checks again.
 //!
-//! Writing is plain functions over a byte buffer ([`write`]): strings choose between quoted and
+//! Writing is plain functions over a byte buffer ([`mod@write`]): strings choose between quoted and
 //! literal form by themselves, mailbox names between modified UTF-7 and UTF-8, and [`Code`] and
 //! [`Status`] hold every response code this server sends.
 //!

@@ -1,6 +1,6 @@
 //! IMAP for mail programs: port 993, implicit TLS (RFC 8314 §3.2), IMAP4rev1 and IMAP4rev2.
 //!
-//! A connection is a [`session`](crate::session) whose state is one of three types, each consumed by
+//! A connection is a [`session`] whose state is one of three types, each consumed by
 //! the step that leaves it: a stranger, who can do nothing but log in; somebody who has logged in,
 //! with the account's keys; and the same with a mailbox selected. A command that is out of place in a
 //! state has no code there to run.

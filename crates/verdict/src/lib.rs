@@ -27,7 +27,7 @@
 //! [`Deferral`]: facts that cannot be relied on are never taken for absent ones. It grades what is
 //! then seen. DANE (RFC 7672) comes before MTA-STS (RFC 8461 §2): an exchanger with usable TLSA
 //! records is judged by those alone. A path that satisfies the policy is T4, one that does not is
-//! graded by what was seen of it but let through no floor ([`Floor::raised_by`]). [`grade`] judges
+//! graded by what was seen of it but let through no floor ([`Floor::raised_by`]). [`grade()`] judges
 //! without any policy.
 //!
 //! # Left out for now

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Put a new system key in place of the old one. The daemon must not be running. No mail is
     /// rewritten.
     RotateSystemKey {
-        /// The file to write the new key to (mode 0600). Afterwards [keys] system_key_file must name it.
+        /// The file to write the new key to (mode 0600). Afterwards `[keys] system_key_file` must name it.
         new_file: PathBuf,
     },
     #[command(flatten)]

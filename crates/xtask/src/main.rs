@@ -113,7 +113,7 @@ fn checks() -> Outcome {
     cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo::run_with(
         &["doc", "--workspace", "--no-deps", "--document-private-items"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
+        &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")],
     )?;
     cargo::deny()
 }
