@@ -41,7 +41,7 @@ pub(crate) fn write(purpose: &str, secret: &[u8]) -> Secret<String> {
     Secret::new(grouped)
 }
 
-/// Reads what [`write`] made. `None` when it is not of that purpose and length, or mistyped.
+/// Reads what [`write()`] made. `None` when it is not of that purpose and length, or mistyped.
 pub(crate) fn read<const N: usize>(purpose: &str, text: &str) -> Option<Secret<[u8; N]>> {
     // Generous room for spacing; anything longer is something else.
     if text.len() > 4 * (N + CHECK) {
