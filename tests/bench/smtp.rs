@@ -26,7 +26,8 @@ pub(crate) fn measure(peer: &Peer, quick: bool) -> Result<Vec<Line>> {
     let mut expected = 0;
     for (size, base) in [(4 << 10, 480), (50 << 10, 320), (1 << 20, 96)] {
         for clients in [1, 8, 32] {
-            let count = if quick { base / 4 } else { base } / clients * clients;
+            let each = (if quick { base / 4 } else { base } / clients).max(1);
+            let count = each * clients;
             expected += count;
             lines.push(one(peer, size, clients, count, expected)?);
         }
