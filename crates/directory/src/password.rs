@@ -25,8 +25,9 @@ const RUNS: [&str; 7] = [
 ];
 
 /// Long passwords found at the top of leaked lists, without their digits and signs.
-const COMMON: [&str; 9] = [
+const COMMON: [&str; 10] = [
     "passwordpassword",
+    "correcthorsebatterystaple",
     "letmeinletmein",
     "changemechangeme",
     "administratoradministrator",
@@ -124,6 +125,7 @@ mod tests {
             "0987654321098765",
             "qwertyuiopasdfgh",
             "PasswordPassword1!",
+            "correct horse battery staple",
             "dana.lee@clinic.test1",
             "Dana Lee Clinic 2026",
             "clinic.test.dana.lee",
