@@ -17,11 +17,15 @@ pub enum Column {
     Parcel,
     /// Evidence.
     Ledger,
+    /// What is known of other domains: pins, MTA-STS policies.
+    Trust,
+    /// What reports are made of, and reports that came in.
+    Report,
 }
 
 impl Column {
     /// All columns, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::System,
         Self::Directory,
         Self::Mailbox,
@@ -29,6 +33,8 @@ impl Column {
         Self::Queue,
         Self::Parcel,
         Self::Ledger,
+        Self::Trust,
+        Self::Report,
     ];
 
     /// The column's name on disk and in key derivation: never change one.
@@ -41,6 +47,8 @@ impl Column {
             Self::Queue => "queue",
             Self::Parcel => "parcel",
             Self::Ledger => "ledger",
+            Self::Trust => "trust",
+            Self::Report => "report",
         }
     }
 

@@ -1,0 +1,1 @@
+//! Reports between mail servers: TLS-RPT (RFC 8460) and DMARC aggregate reports, out and in.

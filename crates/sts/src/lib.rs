@@ -1,0 +1,1 @@
+//! MTA-STS policies of other domains: found, fetched, kept and refreshed (RFC 8461).
