@@ -29,5 +29,6 @@ pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
     DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
-    QueueRecipientView, RouteView, StatusView, time_text,
+    DnssecView, FailureView, PathView, PeerCertificateView, QueueRecipientView, RouteView, StatusView,
+    StsView, TlsaView, time_text,
 };

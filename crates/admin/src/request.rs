@@ -163,6 +163,9 @@ pub enum QueueRequest {
         after: Option<QueueId>,
         /// At most so many.
         limit: usize,
+        /// Those that have ended, in place of those that wait.
+        #[serde(default)]
+        ended: bool,
     },
     /// One item.
     Show {

@@ -57,6 +57,7 @@ impl RouteExplainer for Everywhere {
             route: "direct".to_owned(),
             why: String::new(),
             floor: None,
+            floor_set_by: None,
             hops: Vec::new(),
             outcome: "direct".to_owned(),
             explanation: String::new(),
@@ -266,7 +267,7 @@ async fn what_is_not_there_is_said_not_to_be_there() {
     ] {
         assert_eq!(daemon.refused(request).await, FailureKind::NotFound);
     }
-    let list = Request::Queue(QueueRequest::List { after: None, limit: usize::MAX });
+    let list = Request::Queue(QueueRequest::List { after: None, limit: usize::MAX, ended: false });
     assert_eq!(object(&daemon.done(list).await), serde_json::json!([]));
     assert_eq!(object(&daemon.done(Request::Status).await)["accounts"], 0);
 }

@@ -116,6 +116,8 @@ pub struct Dns {
 pub struct Transport {
     /// The least grade a path must reach for a message to take it; default T3, never below it.
     pub floor: TlsGrade,
+    /// Whether a sender's `TLS-Required: No` (RFC 8689 §3) lowers the floor to T2; default not.
+    pub honour_tls_required_no: bool,
     /// PEM roots trusted besides the system's, for MX hosts and MTA-STS policy hosts.
     pub extra_roots: Option<PathBuf>,
     /// The port other mail servers listen on; default 25.
@@ -197,6 +199,8 @@ pub struct Queue {
     pub delay_report: Duration,
     /// When it is given up and the sender told; `give_up_hours`, default 120.
     pub give_up: Duration,
+    /// How long what was seen of a message's way is kept once it ended; `history_days`, default 30.
+    pub history: Duration,
 }
 
 /// `[log]`

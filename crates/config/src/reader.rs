@@ -183,6 +183,15 @@ impl<'d, 't> Section<'d, 't> {
         }
     }
 
+    /// Takes `true` or `false`.
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            other => self.wrong_kind(key, &value, "true or false", other),
+        }
+    }
+
     /// Takes a whole number within `range`.
     pub(crate) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.take(key)?;

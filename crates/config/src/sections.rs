@@ -165,6 +165,7 @@ fn transport(root: &mut Section<'_, '_>, base: &Base) -> Transport {
     });
     let transport = Transport {
         floor: floor.unwrap_or(TlsGrade::T3),
+        honour_tls_required_no: section.flag("honour_tls_required_no").unwrap_or(false),
         extra_roots: base.path(&mut section, "extra_roots"),
         // The range keeps the number within u16.
         smtp_port: section.number("smtp_port", 1..=65535).map_or(25, |port| port as u16),
@@ -249,8 +250,9 @@ fn queue(root: &mut Section<'_, '_>) -> Queue {
     };
     let delay_report = hours("delay_report_hours", 1..=72, 4);
     let give_up = hours("give_up_hours", 1..=240, 120);
+    let history = 24 * hours("history_days", 0..=3650, 30);
     section.finish();
-    Queue { delay_report, give_up }
+    Queue { delay_report, give_up, history }
 }
 
 fn log(root: &mut Section<'_, '_>) -> Log {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tokio::net::TcpStream;
 use wardpost_mail::Domain;
 use wardpost_net::{HandshakeError, Stream};
-use wardpost_verdict::{Observation, Verdict, grade};
+use wardpost_verdict::{Observation, Policy, Verdict};
 
 /// One address of one mail exchanger.
 #[derive(Debug, Clone)]
@@ -20,8 +20,9 @@ pub(crate) struct Target {
 
 /// How an approach ended.
 pub(crate) enum Approached {
-    /// TLS is up, whatever it is worth, and EHLO has been said over it.
-    Tls(Conversation<Stream>, Verdict),
+    /// TLS is up, whatever it is worth, and EHLO has been said over it. What was seen goes along, so
+    /// that it can be judged again by what another domain, or another day, asks for.
+    Tls(Conversation<Stream>, Verdict, Observation),
     /// The server does not do TLS; the connection is in clear.
     Clear(Conversation<Stream>, Verdict),
     /// The handshake broke, and the connection with it.
@@ -33,10 +34,14 @@ impl Courier {
     ///
     /// A host that offered TLS once and does not today is no special case: what counts is what was
     /// seen now, and that is a verdict below every floor.
-    pub(crate) async fn approach(&self, target: &Target) -> Result<Approached, TalkError> {
+    pub(crate) async fn approach(
+        &self,
+        target: &Target,
+        policy: &Policy,
+    ) -> Result<Approached, TalkError> {
         let conversation = self.greet(target).await?;
         let judge =
-            |seen: &Observation| grade(&target.host, seen, &self.parts.roots, SystemTime::now());
+            |seen: &Observation| policy.grade(seen, &self.parts.roots, SystemTime::now());
         if !conversation.capabilities().starttls {
             return Ok(Approached::Clear(conversation, judge(&Observation::NotOffered)));
         }
@@ -54,8 +59,12 @@ impl Courier {
         // That nothing was read in clear past the 220 has just been seen to.
         match stream.upgrade_client(&self.parts.tls, &target.host, &[]).await {
             Ok((stream, facts)) => {
-                let verdict = judge(&Observation::Completed(facts));
-                Ok(Approached::Tls(resumption.go_on(stream).await?, verdict))
+                let seen = Observation::Completed(facts);
+                let conversation = resumption.go_on(stream).await?;
+                // What EHLO says counts only now, inside TLS (RFC 8689 §3).
+                let requiretls = conversation.capabilities().require_tls;
+                let verdict = judge(&seen).with_requiretls(requiretls);
+                Ok(Approached::Tls(conversation, verdict, seen))
             }
             Err(error) => Ok(Approached::Broken(judge(&error.observation()))),
         }

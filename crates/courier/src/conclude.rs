@@ -193,7 +193,7 @@ impl Courier {
                 recipients: &recipients,
                 action,
             });
-            record.follow_up(self.report_item(&sender, report));
+            record.follow_up(self.report_item(work, &sender, report));
         }
     }
 
@@ -207,18 +207,18 @@ impl Courier {
         }
     }
 
-    fn report_item(&self, to: &Address, message: Vec<u8>) -> NewItem {
+    /// A report about a message that asked for REQUIRETLS asks for it too: it tells who wrote to whom
+    /// (RFC 8689 §5).
+    fn report_item(&self, work: &Work, to: &Address, message: Vec<u8>) -> NewItem {
+        let require_tls = work.envelope.require_tls;
+        let floor = if require_tls { Floor::REQUIRETLS } else { Floor::default() };
         let route = match self.parts.directory.resolve(to) {
-            Resolution::NotOurs => Route::Direct { floor: Floor::default().grade() },
+            Resolution::NotOurs => Route::Direct { floor: floor.grade() },
             Resolution::Accounts(_) | Resolution::Unknown => Route::Local,
         };
-        NewItem {
-            sender: None,
-            envelope: Envelope::new(ReversePath::Null, [to.clone()]),
-            message,
-            routes: vec![route],
-            kind: Kind::Report,
-        }
+        let mut envelope = Envelope::new(ReversePath::Null, [to.clone()]);
+        envelope.require_tls = require_tls;
+        NewItem { sender: None, envelope, message, routes: vec![route], kind: Kind::Report }
     }
 }
 
@@ -278,7 +278,7 @@ impl<'w> Conclusion<'w> {
     fn defer(&mut self, to: &'w WorkRecipient, reply: Reply, evidence: Evidence) -> Outcome {
         let delay_reported = to.delay_report_due
             && to.recipient.notify.delay
-            && self.work.kind == Kind::Mail
+            && self.work.kind != Kind::Report
             && self.work.envelope.from.address().is_some();
         if delay_reported {
             self.tell(Action::Delayed, to, reply, &evidence, None);

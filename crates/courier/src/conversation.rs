@@ -21,7 +21,7 @@ use wardpost_mail::{Domain, Envelope, Reply};
 use wardpost_net::Stream;
 use wardpost_queue::{Kind, Work};
 use wardpost_smtp::{Capabilities, ClientError, ClientEvent, ClientSession, Unsendable};
-use wardpost_verdict::{Below, Floor, SecureChannel, Verdict};
+use wardpost_verdict::{Below, Floor, Policy, SecureChannel, Verdict};
 
 /// How much is read at once.
 const READ: usize = 4096;
@@ -273,10 +273,18 @@ impl Conversation<Stream> {
         Ok(Conversation { wire, session: self.session, timeouts: self.timeouts })
     }
 
-    /// Becomes a conversation that notices can be sent over.
-    pub(crate) fn for_notices(self) -> Conversation<Opportunistic> {
-        let wire = Opportunistic(self.wire);
-        Conversation { wire, session: self.session, timeouts: self.timeouts }
+    /// Becomes a conversation that notices can be sent over, if the domain's policy permits that on
+    /// a path like this.
+    pub(crate) fn for_notices(
+        self,
+        policy: &Policy,
+        verdict: &Verdict,
+    ) -> Option<Conversation<Opportunistic>> {
+        policy.permits_notice(verdict).then(|| Conversation {
+            wire: Opportunistic(self.wire),
+            session: self.session,
+            timeouts: self.timeouts,
+        })
     }
 }
 
@@ -289,6 +297,12 @@ impl Conversation<SecureChannel<Stream>> {
     /// The floor that the path was held to.
     pub(crate) fn floor(&self) -> Floor {
         self.wire.floor()
+    }
+
+    /// The same held to another verdict on this very connection, and another floor.
+    pub(crate) fn held_to(self, verdict: Verdict, floor: Floor) -> Result<Self, Below> {
+        let wire = self.wire.held_to(verdict, floor)?;
+        Ok(Self { wire, session: self.session, timeouts: self.timeouts })
     }
 
     /// Sends a message to all recipients of `envelope`.

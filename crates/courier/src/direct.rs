@@ -4,13 +4,13 @@ use crate::approach::{Approached, Target};
 use crate::conversation::{Sent, TalkError};
 use crate::courier::Courier;
 use crate::fate::{Fate, Word, seen, trouble};
-use crate::nexthop::{Addresses, in_a_circle};
+use crate::nexthop::{Exchanger, Looked, Way, in_a_circle};
 use crate::pool::Pooled;
 use std::time::SystemTime;
 use wardpost_mail::{Domain, EnhancedStatus, Envelope, Recipient, Reply, TlsGrade};
 use wardpost_queue::{Evidence, Work};
 use wardpost_smtp::Unsendable;
-use wardpost_verdict::{Floor, Verdict};
+use wardpost_verdict::{Deferral, Floor, FloorSource, Floors, PathEvidence, Verdict};
 
 /// Recipients in one transaction at most: what every server must take (RFC 5321 §4.5.3.1.8).
 const MAX_RECIPIENTS: usize = 100;
@@ -20,6 +20,8 @@ const MAX_RECIPIENTS: usize = 100;
 pub(crate) struct Journey {
     /// The best path that was seen and did not reach the floor.
     below: Option<Evidence>,
+    /// A host that must not be used until DNS tells the truth about it.
+    deferred: Option<Evidence>,
     /// What went wrong last at a host that could not be spoken to.
     trouble: Option<Evidence>,
     /// DNS's last word on a host without addresses.
@@ -27,7 +29,7 @@ pub(crate) struct Journey {
 }
 
 impl Journey {
-    fn met_below(&mut self, evidence: Evidence) {
+    pub(crate) fn met_below(&mut self, evidence: Evidence) {
         let better = |old: &Evidence| evidence.grade > old.grade;
         if self.below.as_ref().is_none_or(better) {
             self.below = Some(evidence);
@@ -38,25 +40,70 @@ impl Journey {
         self.trouble = Some(trouble(target, error));
     }
 
-    pub(crate) fn met_nowhere(&mut self, reply: Reply) {
+    fn met_deferred(&mut self, path: PathEvidence, deferral: &Deferral) {
+        let mut evidence = Evidence::new(SystemTime::now(), deferral.to_string());
+        evidence.host = Some(path.host.to_string());
+        let failure = deferral.failure();
+        evidence.reasons = vec![format!("{}: {}", failure.kind, failure.detail)];
+        evidence.path = Some(Box::new(path.deferred(deferral.clone())));
+        self.deferred = Some(evidence);
+    }
+
+    fn met_nowhere(&mut self, reply: Reply) {
         // "Not now" outweighs "never": another look may find the host.
         if self.nowhere.as_ref().is_none_or(Reply::is_permanent) {
             self.nowhere = Some(reply);
         }
     }
 
-    /// The decision when no host took the message. See the crate's table.
-    pub(crate) fn end(self) -> Fate {
-        if let Some(evidence) = self.below {
-            return Fate { word: Word::Pickup, evidence };
-        }
-        if let Some(evidence) = self.trouble {
-            let text = "no mail server of the domain could be spoken to";
-            let ours = Reply::new(451, EnhancedStatus::new(4, 4, 1), text);
+    /// The decision when no host took the message. See the crate's table. A host that could not be
+    /// judged may turn out good, so it is waited for; but not to the bitter `expired` end, where a
+    /// parcel helps the recipient more than a failure does.
+    pub(crate) fn end(self, expired: bool) -> Fate {
+        let later = |evidence: Evidence, ours: Reply| {
             let theirs = evidence.reply.clone().filter(Reply::is_transient);
-            return Fate { word: Word::Later(theirs.unwrap_or(ours)), evidence };
+            Fate { word: Word::Later(theirs.unwrap_or(ours)), evidence }
+        };
+        match (self.deferred, self.below, self.trouble) {
+            (Some(evidence), None, _) => later(evidence, untold()),
+            (Some(evidence), Some(_), _) if !expired => later(evidence, untold()),
+            (_, Some(evidence), _) => Fate { word: Word::Pickup, evidence },
+            (None, None, Some(evidence)) => {
+                let text = "no mail server of the domain could be spoken to";
+                later(evidence, Reply::new(451, EnhancedStatus::new(4, 4, 1), text))
+            }
+            (None, None, None) => Fate::of_ours(self.nowhere.unwrap_or_else(in_a_circle)),
         }
-        Fate::of_ours(self.nowhere.unwrap_or_else(in_a_circle))
+    }
+}
+
+/// That DNS could not be believed (RFC 3463 §3.8: security status).
+fn untold() -> Reply {
+    let text = "DNS does not tell the truth about the domain's mail servers now";
+    Reply::new(451, EnhancedStatus::new(4, 7, 0), text)
+}
+
+/// What an exchanger is held to for one message.
+#[derive(Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    pub(crate) exchanger: &'a Exchanger,
+    pub(crate) floor: Floor,
+    pub(crate) set_by: FloorSource,
+}
+
+impl<'a> Demand<'a> {
+    /// The demand that these floors and the domain's own policy add up to.
+    pub(crate) fn of(exchanger: &'a Exchanger, floors: &Floors) -> Self {
+        let (floor, set_by) = floors.demand(exchanger.policy.published());
+        Self { exchanger, floor, set_by }
+    }
+
+    /// Evidence of a path that was judged.
+    pub(crate) fn evidence(&self, target: &Target, verdict: &Verdict) -> Evidence {
+        let path = PathEvidence::of(&self.exchanger.facts);
+        let mut evidence = seen(target, verdict);
+        evidence.path = Some(Box::new(path.judged(verdict, (self.floor, self.set_by))));
+        evidence
     }
 }
 
@@ -72,67 +119,89 @@ impl Courier {
     /// Tries to hand a message over, to every recipient of `work`; one fate for each.
     pub(crate) async fn try_direct(&self, work: &Work, floor: Floor, message: &[u8]) -> Vec<Fate> {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
-        let hops = match self.next_hops(&work.domain).await {
-            Ok(hops) => hops,
+        let way = match self.way_to(&work.domain).await {
+            Ok(way) => way,
             Err(reply) => return all(Fate::of_ours(reply)),
         };
+        let floors = Floors {
+            default: floor,
+            pin: None,
+            message: work.envelope.require_tls.then_some(Floor::REQUIRETLS),
+        };
         let mut journey = Journey::default();
-        for hop in hops {
-            if let Some(pooled) = self.pool.take(&hop.host, floor)
-                && let Carried::Ended(fates) = self.carry(pooled, work, message).await
+        for hop in &way.hops {
+            // When we are the next in line, what is worse than us comes back to us.
+            let Some(exchanger) = self.visit(&way, &hop.host, &mut journey).await else { break };
+            let Some(exchanger) = exchanger else { continue };
+            let demand = Demand::of(&exchanger, &floors);
+            if let Some(pooled) = self.take_pooled(&demand)
+                && let Carried::Ended(fates) = self.carry(pooled, &demand, work, message).await
             {
                 return fates;
             }
-            // When we are the next in line, what is worse than us comes back to us.
-            let Some(targets) = self.targets(&hop.host, &mut journey).await else { break };
-            for target in targets {
-                match self.try_target(&target, floor, work, message, &mut journey).await {
-                    Some(fates) => return fates,
-                    None => continue,
+            for target in &exchanger.targets {
+                if let Some(fates) =
+                    self.try_target(target, &demand, work, message, &mut journey).await
+                {
+                    return fates;
                 }
             }
         }
-        all(journey.end())
+        all(journey.end(work.expired))
     }
 
-    /// The addresses of an exchanger, none if there are none; `None` when it is this server.
-    pub(crate) async fn targets(
+    /// Looks at an exchanger and notes why it cannot be used, if so; `None` when it is this server.
+    pub(crate) async fn visit(
         &self,
+        way: &Way,
         host: &Domain,
         journey: &mut Journey,
-    ) -> Option<Vec<Target>> {
-        match self.addresses(host).await {
-            Addresses::Of(targets) => Some(targets),
-            Addresses::Ourselves => None,
-            Addresses::None(reply) => {
-                journey.met_nowhere(reply);
-                Some(Vec::new())
+    ) -> Option<Option<Box<Exchanger>>> {
+        match self.look_at(way, host).await {
+            Looked::At(exchanger) => return Some(Some(exchanger)),
+            Looked::Ourselves => return None,
+            Looked::None(reply) => journey.met_nowhere(reply),
+            Looked::Deferred(path, deferral) => {
+                self.metrics.tls_failure(deferral.failure().kind.name());
+                journey.met_deferred(*path, &deferral);
             }
         }
+        Some(None)
+    }
+
+    /// An open connection to the exchanger that meets the demand. It is judged anew where the demand
+    /// is another than the one that it was opened for.
+    fn take_pooled(&self, demand: &Demand<'_>) -> Option<Pooled> {
+        let pooled = self.pool.take(&demand.exchanger.facts.host)?;
+        pooled.held_to(demand, &self.parts.roots)
     }
 
     /// Tries one address: `None` means that another may be tried.
     async fn try_target(
         &self,
         target: &Target,
-        floor: Floor,
+        demand: &Demand<'_>,
         work: &Work,
         message: &[u8],
         journey: &mut Journey,
     ) -> Option<Vec<Fate>> {
-        let (conversation, verdict) = match self.approach(target).await {
-            Ok(Approached::Tls(conversation, verdict)) if verdict.grade() >= floor.grade() => {
-                (conversation, verdict)
+        let approached = self.approach(target, &demand.exchanger.policy).await;
+        let (conversation, verdict, observation) = match approached {
+            Ok(Approached::Tls(conversation, verdict, observation))
+                if verdict.grade() >= demand.floor.grade() =>
+            {
+                (conversation, verdict, observation)
             }
             Ok(
-                Approached::Tls(conversation, verdict) | Approached::Clear(conversation, verdict),
+                Approached::Tls(conversation, verdict, _)
+                | Approached::Clear(conversation, verdict),
             ) => {
-                self.note_below(target, &verdict, journey);
+                self.note_below(target, demand, &verdict, journey);
                 conversation.quit().await;
                 return None;
             }
             Ok(Approached::Broken(verdict)) => {
-                self.note_below(target, &verdict, journey);
+                self.note_below(target, demand, &verdict, journey);
                 return None;
             }
             Err(error) => {
@@ -140,14 +209,16 @@ impl Courier {
                 return None;
             }
         };
-        let admitted = match conversation.admit(verdict, floor) {
+        let admitted = match conversation.admit(verdict, demand.floor) {
             Ok(admitted) => admitted,
             Err(below) => {
-                self.note_below(target, &below.verdict, journey);
+                self.note_below(target, demand, &below.verdict, journey);
                 return None;
             }
         };
-        match self.carry(Pooled::new(admitted, target.clone()), work, message).await {
+        let policy = demand.exchanger.policy.clone();
+        let pooled = Pooled::new(admitted, target.clone(), policy, observation);
+        match self.carry(pooled, demand, work, message).await {
             Carried::Ended(fates) => Some(fates),
             Carried::NotBegun(error) => {
                 journey.met_trouble(target, &error);
@@ -156,17 +227,29 @@ impl Courier {
         }
     }
 
-    fn note_below(&self, target: &Target, verdict: &Verdict, journey: &mut Journey) {
+    pub(crate) fn note_below(
+        &self,
+        target: &Target,
+        demand: &Demand<'_>,
+        verdict: &Verdict,
+        journey: &mut Journey,
+    ) {
         for failure in verdict.failures() {
             self.metrics.tls_failure(failure.kind.name());
         }
-        journey.met_below(seen(target, verdict));
+        journey.met_below(demand.evidence(target, verdict));
     }
 
     /// Offers the message over an admitted conversation, in as many transactions as the server's
     /// recipient limit makes necessary, and keeps the conversation for the next message.
-    async fn carry(&self, mut pooled: Pooled, work: &Work, message: &[u8]) -> Carried {
-        let evidence = seen(&pooled.target, pooled.conversation.verdict());
+    async fn carry(
+        &self,
+        mut pooled: Pooled,
+        demand: &Demand<'_>,
+        work: &Work,
+        message: &[u8],
+    ) -> Carried {
+        let evidence = demand.evidence(&pooled.target, pooled.conversation.verdict());
         let capabilities = pooled.conversation.capabilities();
         let dsn = capabilities.dsn;
         let at_once = capabilities
@@ -202,8 +285,7 @@ impl Courier {
     /// Keeps a conversation for the next message to the same host.
     async fn keep(&self, pooled: Pooled) {
         let host = pooled.target.host.clone();
-        let floor = pooled.conversation.floor();
-        if let Some(left_over) = self.pool.put(&host, floor, pooled) {
+        if let Some(left_over) = self.pool.put(&host, pooled) {
             left_over.conversation.quit().await;
         }
     }

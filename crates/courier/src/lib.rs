@@ -65,4 +65,4 @@ mod unread;
 
 pub use courier::Courier;
 pub use probe::{HostReport, Outlook, PathReport};
-pub use settings::{Parts, Settings, Timeouts};
+pub use settings::{Parts, Settings, StsPolicies, Timeouts};

@@ -1,28 +1,61 @@
-//! Where a domain's mail goes: mail exchangers and their addresses (RFC 5321 §5.1).
+//! Where a domain's mail goes: mail exchangers and their addresses (RFC 5321 §5.1), and what the domain
+//! publishes about them. Everything that has to be known before a host is connected to.
 
 use crate::approach::Target;
 use crate::courier::Courier;
 use rand::seq::SliceRandom;
 use std::net::{IpAddr, SocketAddr};
-use wardpost_dns::{DnsError, Mx, MxHost};
+use wardpost_dns::{Answer, DnsError, Dnssec, Mx, MxHost};
 use wardpost_mail::{Domain, EnhancedStatus, Reply};
+use wardpost_verdict::{
+    Deferral, LookupFailure, PathEvidence, PathFacts, Policy, StsFacts, TlsaAnswer, tlsa_bases,
+};
 
 /// Mail exchangers that are tried at most, best first.
 const MAX_HOSTS: usize = 10;
 /// Addresses of one exchanger that are tried at most.
 const MAX_ADDRESSES: usize = 4;
+/// The port that TLSA records are asked for (RFC 7672 §2.2.3), whatever port tests connect to.
+const TLSA_PORT: u16 = 25;
 
 /// Why there is nowhere to go: a reply that tells whether to try again.
 pub(crate) type Nowhere = Reply;
 
-/// What is known of one exchanger's addresses.
-pub(crate) enum Addresses {
+/// What is known of a domain before any of its exchangers is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    /// The mail domain.
+    pub(crate) domain: Domain,
+    /// Where its own aliases lead, if it has any.
+    pub(crate) canonical: Option<Domain>,
+    /// The truth of its MX set, or of the absence of one.
+    pub(crate) mx: Dnssec,
+    /// What is known of its MTA-STS policy.
+    pub(crate) sts: StsFacts,
+    /// Its exchangers in the order they are to be tried.
+    pub(crate) hops: Vec<MxHost>,
+}
+
+/// One exchanger, looked at from here.
+pub(crate) struct Exchanger {
+    /// What DNS and MTA-STS say about it.
+    pub(crate) facts: PathFacts,
+    /// What it will be held to.
+    pub(crate) policy: Policy,
     /// Places to connect to, at least one.
-    Of(Vec<Target>),
-    /// The exchanger is this server.
+    pub(crate) targets: Vec<Target>,
+}
+
+/// What became of looking at an exchanger.
+pub(crate) enum Looked {
+    /// It can be connected to.
+    At(Box<Exchanger>),
+    /// It is this server.
     Ourselves,
-    /// There are none, now or for good.
+    /// It has no address, now or for good.
     None(Nowhere),
+    /// It must not be used now: a fact that the judgement hangs on cannot be relied on.
+    Deferred(Box<PathEvidence>, Deferral),
 }
 
 fn never(code: u16, subject: u16, detail: u16, text: &str) -> Reply {
@@ -38,6 +71,10 @@ fn not_now(error: &DnsError) -> Reply {
     Reply::new(451, status, error.to_string())
 }
 
+fn no_address() -> Reply {
+    never(550, 4, 4, "the domain's mail exchanger has no address")
+}
+
 /// That mail for the domain would come back to this server (RFC 3463 §3.5).
 pub(crate) fn in_a_circle() -> Reply {
     never(554, 4, 6, "the domain's mail is sent to this server, which does not know the domain")
@@ -45,24 +82,35 @@ pub(crate) fn in_a_circle() -> Reply {
 
 impl Courier {
     /// The exchangers of a domain in the order they are to be tried: by preference, equal ones
-    /// shuffled, ourselves and what comes after us taken out (RFC 5321 §5.1).
-    pub(crate) async fn next_hops(&self, domain: &Domain) -> Result<Vec<MxHost>, Nowhere> {
-        let answer = match self.parts.resolver.mx(domain).await {
+    /// shuffled, ourselves and what comes after us taken out (RFC 5321 §5.1); and the domain's MTA-STS
+    /// policy, which is looked for at the same time.
+    pub(crate) async fn way_to(&self, domain: &Domain) -> Result<Way, Nowhere> {
+        let (answer, sts) =
+            tokio::join!(self.parts.resolver.mx(domain), self.parts.sts.facts(domain));
+        let answer = match answer {
             Ok(answer) => answer,
             Err(DnsError::NoSuchDomain) => {
                 return Err(never(550, 1, 2, "the domain does not exist"));
             }
             Err(error) => return Err(not_now(&error)),
         };
-        match answer.value {
+        let hops = match answer.value {
             // RFC 7505 §4.
-            Mx::Null => Err(never(556, 1, 10, "the domain takes no mail (null MX)")),
-            Mx::Implicit => self.without_us(vec![MxHost { preference: 0, host: domain.clone() }]),
+            Mx::Null => return Err(never(556, 1, 10, "the domain takes no mail (null MX)")),
+            Mx::Implicit => vec![MxHost { preference: 0, host: domain.clone() }],
             Mx::Hosts(hosts) if hosts.is_empty() => {
-                Err(never(550, 4, 4, "the domain's mail exchangers have no usable names"))
+                let text = "the domain's mail exchangers have no usable names";
+                return Err(never(550, 4, 4, text));
             }
-            Mx::Hosts(hosts) => self.without_us(hosts),
-        }
+            Mx::Hosts(hosts) => hosts,
+        };
+        Ok(Way {
+            domain: domain.clone(),
+            canonical: answer.alias.map(|alias| alias.canonical),
+            mx: answer.dnssec,
+            sts,
+            hops: self.without_us(hops)?,
+        })
     }
 
     fn without_us(&self, mut hosts: Vec<MxHost>) -> Result<Vec<MxHost>, Nowhere> {
@@ -79,25 +127,76 @@ impl Courier {
         Ok(hosts)
     }
 
-    /// The addresses of one exchanger.
-    pub(crate) async fn addresses(&self, host: &Domain) -> Addresses {
-        let found = match self.parts.resolver.addresses(host).await {
-            Ok(answer) => answer.value,
-            Err(DnsError::NoSuchDomain) => Vec::new(),
-            Err(error) => return Addresses::None(not_now(&error)),
+    /// Looks at one exchanger: its addresses, then its TLSA records where they can count, and what it
+    /// is to be held to (RFC 7672 §2.2).
+    pub(crate) async fn look_at(&self, way: &Way, host: &Domain) -> Looked {
+        let answer = self.parts.resolver.addresses(host).await;
+        let address = match &answer {
+            Ok(answer) => Ok(answer.chain(host)),
+            Err(DnsError::NoSuchDomain) => return Looked::None(no_address()),
+            Err(error) => Err(error.failure().unwrap_or(LookupFailure::Temporary)),
         };
+        let tlsa = match &address {
+            Ok(chain) => self.tlsa(&tlsa_bases(host, way.mx, chain)).await,
+            Err(_) => Vec::new(),
+        };
+        let facts = PathFacts {
+            next_hop: way.domain.clone(),
+            next_hop_canonical: way.canonical.clone(),
+            host: host.clone(),
+            mx: Ok(way.mx),
+            address,
+            tlsa,
+            sts: way.sts.clone(),
+        };
+        let policy = match Policy::of(&facts) {
+            Ok(policy) => policy,
+            Err(deferral) => {
+                return Looked::Deferred(Box::new(PathEvidence::of(&facts)), deferral);
+            }
+        };
+        match self.targets(host, answer) {
+            Ok(Some(targets)) => Looked::At(Box::new(Exchanger { facts, policy, targets })),
+            Ok(None) => Looked::Ourselves,
+            Err(nowhere) => Looked::None(nowhere),
+        }
+    }
+
+    /// The TLSA records below these names; no further than to the first that has secure ones.
+    async fn tlsa(&self, bases: &[Domain]) -> Vec<TlsaAnswer> {
+        let mut answers = Vec::with_capacity(bases.len());
+        for base in bases {
+            let answer = self.parts.resolver.tlsa_answer(base, TLSA_PORT).await;
+            let decides = match &answer.records {
+                Ok((records, dnssec)) => dnssec.is_secure() && !records.is_empty(),
+                Err(_) => true,
+            };
+            answers.push(answer);
+            if decides {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// Where to connect; `None` when it is this server.
+    fn targets(
+        &self,
+        host: &Domain,
+        answer: Result<Answer<Vec<IpAddr>>, DnsError>,
+    ) -> Result<Option<Vec<Target>>, Nowhere> {
+        let found = answer.map_err(|error| not_now(&error))?.value;
         let port = self.settings.smtp_port;
         let targets = found.into_iter().map(|ip| SocketAddr::new(ip, port));
         let (ours, others): (Vec<_>, Vec<_>) = targets.partition(|address| self.is_us(*address));
         if !ours.is_empty() {
-            return Addresses::Ourselves;
+            return Ok(None);
         }
         if others.is_empty() {
-            let text = "the domain's mail exchanger has no address";
-            return Addresses::None(never(550, 4, 4, text));
+            return Err(no_address());
         }
         let target = |address| Target { host: host.clone(), address };
-        Addresses::Of(others.into_iter().take(MAX_ADDRESSES).map(target).collect())
+        Ok(Some(others.into_iter().take(MAX_ADDRESSES).map(target).collect()))
     }
 
     /// Whether connecting there would be talking to ourselves.

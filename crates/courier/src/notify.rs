@@ -1,55 +1,96 @@
 //! The way of notices: to the best exchanger that answers, over whatever TLS it has.
+//!
+//! A notice says nothing private, so it may go where a message may not; but it is mail, and where a
+//! domain publishes that its mail servers have TLS, somebody who strips it is at work: there the notice
+//! waits like any other mail (RFC 7672 §2.2, RFC 8461 §5).
 
 use crate::approach::{Approached, Target};
-use crate::conversation::{NoticeMail, Sent, TalkError};
+use crate::conversation::{Conversation, NoticeMail, Opportunistic, Sent, TalkError};
 use crate::courier::Courier;
-use crate::direct::{Journey, lost, part_of, unsendable};
-use crate::fate::{Fate, seen};
-use wardpost_queue::Work;
+use crate::direct::{Demand, Journey, lost, part_of, unsendable};
+use crate::fate::{Fate, Word};
+use wardpost_mail::{EnhancedStatus, Reply, TlsGrade};
+use wardpost_queue::{Evidence, Work};
+use wardpost_verdict::{Floor, FloorSource};
 
 impl Courier {
     /// Sends a notice by the best way there is: the best exchanger that answers, over TLS of any
-    /// grade where it has TLS, in clear where it has none.
+    /// grade where it has TLS, in clear where it has none and its domain does not forbid that.
     pub(crate) async fn try_notice(&self, work: &Work, message: &[u8]) -> Vec<Fate> {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
-        let hops = match self.next_hops(&work.domain).await {
-            Ok(hops) => hops,
+        let way = match self.way_to(&work.domain).await {
+            Ok(way) => way,
             Err(reply) => return all(Fate::of_ours(reply)),
         };
         let mut journey = Journey::default();
-        for hop in hops {
-            let Some(targets) = self.targets(&hop.host, &mut journey).await else { break };
-            for target in targets {
-                match self.notify_target(&target, work, message).await {
-                    Ok(fates) => return fates,
-                    Err(error) => journey.met_trouble(&target, &error),
+        for hop in &way.hops {
+            let Some(exchanger) = self.visit(&way, &hop.host, &mut journey).await else { break };
+            let Some(exchanger) = exchanger else { continue };
+            let published = exchanger.policy.published();
+            // What is shown as demanded of a notice; what it is held to is the policy alone.
+            let demand = Demand {
+                exchanger: &exchanger,
+                floor: Floor::new(TlsGrade::T2).raised_by(published),
+                set_by: published.map_or(FloorSource::Default, FloorSource::Published),
+            };
+            for target in &exchanger.targets {
+                match self.open_for_notice(target, &demand, &mut journey).await {
+                    Ok(Some((conversation, evidence))) => {
+                        match self.notify(conversation, evidence, work, message).await {
+                            Ok(fates) => return fates,
+                            Err(error) => journey.met_trouble(target, &error),
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => journey.met_trouble(target, &error),
                 }
             }
         }
-        all(journey.end())
+        all(not_in_clear(journey.end(false)))
     }
 
-    /// Sends a notice to one address.
-    async fn notify_target(
+    /// Opens a conversation that the domain permits a notice on; `None` when it does not.
+    async fn open_for_notice(
         &self,
         target: &Target,
+        demand: &Demand<'_>,
+        journey: &mut Journey,
+    ) -> Result<Option<(Conversation<Opportunistic>, Evidence)>, TalkError> {
+        let policy = &demand.exchanger.policy;
+        let (conversation, verdict) = match self.approach(target, policy).await? {
+            Approached::Tls(conversation, verdict, _)
+            | Approached::Clear(conversation, verdict) => (Some(conversation), verdict),
+            Approached::Broken(verdict) => (None, verdict),
+        };
+        if !policy.permits_notice(&verdict) {
+            self.note_below(target, demand, &verdict, journey);
+            if let Some(conversation) = conversation {
+                conversation.quit().await;
+            }
+            return Ok(None);
+        }
+        let evidence = demand.evidence(target, &verdict);
+        let conversation = match conversation {
+            Some(conversation) => conversation,
+            // The server's TLS does not work at all: the notice, and only it, goes without.
+            None => self.greet(target).await?,
+        };
+        Ok(conversation.for_notices(policy, &verdict).map(|open| (open, evidence)))
+    }
+
+    /// Sends a notice over an open conversation.
+    async fn notify(
+        &self,
+        mut conversation: Conversation<Opportunistic>,
+        evidence: Evidence,
         work: &Work,
         message: &[u8],
     ) -> Result<Vec<Fate>, TalkError> {
-        let (conversation, verdict) = match self.approach(target).await? {
-            Approached::Tls(conversation, verdict) | Approached::Clear(conversation, verdict) => {
-                (conversation, verdict)
-            }
-            // The server's TLS does not work at all: the notice, and only it, goes without.
-            Approached::Broken(verdict) => (self.greet(target).await?, verdict),
-        };
-        let evidence = seen(target, &verdict);
         let to = work.recipients.iter().map(|r| r.recipient.clone()).collect();
         let envelope = part_of(&work.envelope, to);
         let Some(notice) = NoticeMail::of(work, &envelope, message) else {
             return Err(TalkError::OutOfTurn);
         };
-        let mut conversation = conversation.for_notices();
         let dsn = conversation.capabilities().dsn;
         let fates = match conversation.send(notice).await {
             Sent::Answered(replies) => replies
@@ -66,5 +107,18 @@ impl Courier {
         };
         conversation.quit().await;
         Ok(fates)
+    }
+}
+
+/// A notice cannot become a parcel: where no host may have it, it waits until one shows its TLS.
+fn not_in_clear(fate: Fate) -> Fate {
+    match fate.word {
+        Word::Pickup => {
+            let text = "the domain forbids mail without verified TLS, and no server of it has that now";
+            // RFC 5248: X.7.10, encryption needed.
+            let reply = Reply::new(451, EnhancedStatus::new(4, 7, 10), text);
+            Fate { word: Word::Later(reply), ..fate }
+        }
+        _ => fate,
     }
 }

@@ -1,15 +1,18 @@
 //! Open, admitted connections that wait a short while for the next message to the same host.
 //!
-//! A connection keeps the verdict it was admitted with and is given only to mail of the same floor.
+//! A connection is given to the next message only after it was held to what that message's domain
+//! publishes and to that message's floor: what was seen of it is judged again by the policy of the
+//! day, unless policy and floor are the ones that it was last held to.
 
 use crate::approach::Target;
 use crate::conversation::Conversation;
+use crate::direct::Demand;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use wardpost_mail::Domain;
 use wardpost_net::Stream;
-use wardpost_verdict::{Floor, SecureChannel};
+use wardpost_verdict::{Observation, Policy, Roots, SecureChannel};
 
 /// Idle connections kept for one host.
 const MAX_PER_HOST: usize = 20;
@@ -25,6 +28,10 @@ pub(crate) struct Pooled {
     pub(crate) conversation: Conversation<SecureChannel<Stream>>,
     /// Whom it was opened to.
     pub(crate) target: Target,
+    /// What it was last judged by.
+    policy: Policy,
+    /// What was seen when it was opened.
+    seen: Observation,
     opened: Instant,
     used: Instant,
     uses: u32,
@@ -32,9 +39,27 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// A conversation that was opened just now.
-    pub(crate) fn new(conversation: Conversation<SecureChannel<Stream>>, target: Target) -> Self {
+    pub(crate) fn new(
+        conversation: Conversation<SecureChannel<Stream>>,
+        target: Target,
+        policy: Policy,
+        seen: Observation,
+    ) -> Self {
         let now = Instant::now();
-        Self { conversation, target, opened: now, used: now, uses: 0 }
+        Self { conversation, target, policy, seen, opened: now, used: now, uses: 0 }
+    }
+
+    /// The same if it meets the demand; else it is gone.
+    pub(crate) fn held_to(mut self, demand: &Demand<'_>, roots: &Roots) -> Option<Self> {
+        let policy = &demand.exchanger.policy;
+        if self.policy == *policy && self.conversation.floor() == demand.floor {
+            return Some(self);
+        }
+        let offered = self.conversation.capabilities().require_tls;
+        let verdict = policy.grade(&self.seen, roots, SystemTime::now()).with_requiretls(offered);
+        self.conversation = self.conversation.held_to(verdict, demand.floor).ok()?;
+        self.policy = policy.clone();
+        Some(self)
     }
 
     /// Counts a transaction.
@@ -53,7 +78,7 @@ impl Pooled {
 /// The idle connections.
 pub(crate) struct Pool {
     idle: Duration,
-    waiting: Mutex<HashMap<(Domain, Floor), Vec<Pooled>>>,
+    waiting: Mutex<HashMap<Domain, Vec<Pooled>>>,
 }
 
 impl Pool {
@@ -61,28 +86,27 @@ impl Pool {
         Self { idle, waiting: Mutex::default() }
     }
 
-    /// Takes the most recently used connection to `host` that was held to `floor`.
-    pub(crate) fn take(&self, host: &Domain, floor: Floor) -> Option<Pooled> {
+    /// Takes the most recently used connection to `host`. Hold it to the demand of the day.
+    pub(crate) fn take(&self, host: &Domain) -> Option<Pooled> {
         let mut waiting = self.waiting.lock();
-        let key = (host.clone(), floor);
-        let found = waiting.get_mut(&key)?.pop();
-        if waiting.get(&key).is_some_and(Vec::is_empty) {
-            waiting.remove(&key);
+        let found = waiting.get_mut(host)?.pop();
+        if waiting.get(host).is_some_and(Vec::is_empty) {
+            waiting.remove(host);
         }
         found.filter(|pooled| pooled.used.elapsed() < self.idle && pooled.has_room())
     }
 
     /// Keeps a connection, or hands it back when there is no place for it.
-    pub(crate) fn put(&self, host: &Domain, floor: Floor, pooled: Pooled) -> Option<Pooled> {
+    pub(crate) fn put(&self, host: &Domain, pooled: Pooled) -> Option<Pooled> {
         let mut waiting = self.waiting.lock();
         let total: usize = waiting.values().map(Vec::len).sum();
-        let of_host = waiting.entry((host.clone(), floor)).or_default();
+        let of_host = waiting.entry(host.clone()).or_default();
         if pooled.has_room() && total < MAX_TOTAL && of_host.len() < MAX_PER_HOST {
             of_host.push(pooled);
             return None;
         }
         if of_host.is_empty() {
-            waiting.remove(&(host.clone(), floor));
+            waiting.remove(host);
         }
         Some(pooled)
     }

@@ -3,19 +3,19 @@
 use crate::approach::{Approached, Target};
 use crate::conversation::TalkError;
 use crate::courier::Courier;
-use crate::fate::seen;
-use crate::nexthop::Addresses;
+use crate::direct::Demand;
+use crate::nexthop::{Exchanger, Looked};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use wardpost_mail::{Domain, Reply, TlsGrade};
-use wardpost_verdict::{Floor, Verdict};
+use wardpost_verdict::{Floors, PathEvidence, Verdict};
 
 /// What was seen on the way to a domain's mail servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathReport {
     /// The domain.
     pub domain: String,
-    /// The grade that was demanded.
+    /// The grade that is demanded before what the domain publishes is counted in.
     pub floor: TlsGrade,
     /// Every mail exchanger, in the order they are tried.
     pub hosts: Vec<HostReport>,
@@ -31,7 +31,7 @@ pub struct PathReport {
 pub enum Outlook {
     /// It goes straight to the recipient's server: a host reaches the floor.
     Direct,
-    /// It becomes a parcel: hosts were reached, none reaches the floor.
+    /// It becomes a parcel: hosts were reached, and none reaches its floor.
     Pickup,
     /// It waits and is tried again.
     Retry,
@@ -60,69 +60,83 @@ pub struct HostReport {
     pub host: String,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// How good the path is; `None` when the host could not be reached.
-    pub grade: Option<TlsGrade>,
-    /// TLS version and suite.
-    pub tls: Option<String>,
-    /// Why the grade is not better: RFC 8460 §4.3 words, then plain ones.
-    pub reasons: Vec<String>,
+    /// What is known of the path, what is demanded of it, and the judgement.
+    pub path: Option<PathEvidence>,
     /// Why the host could not be reached.
     pub error: Option<String>,
 }
 
 impl HostReport {
-    fn unreached(preference: u16, host: &Domain, error: String) -> Self {
-        Self {
-            preference,
-            host: host.to_string(),
-            addresses: Vec::new(),
-            grade: None,
-            tls: None,
-            reasons: Vec::new(),
-            error: Some(error),
-        }
+    fn unreached(preference: u16, host: &Domain, error: Option<String>) -> Self {
+        let host = host.to_string();
+        Self { preference, host, addresses: Vec::new(), path: None, error }
+    }
+
+    /// The judgement; `None` when the host could not be reached.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.path.as_ref()?.verdict.as_ref()
+    }
+
+    /// Whether a message may go there; `None` when the host could not be reached or judged.
+    pub fn reaches_its_floor(&self) -> Option<bool> {
+        let (floor, _) = self.path.as_ref()?.floor?;
+        Some(self.verdict()?.grade() >= floor.grade())
     }
 }
 
 impl Courier {
     /// Looks at the path to a domain the way a message would take it: look-ups, handshakes and
-    /// verdicts for every mail exchanger, but no MAIL.
-    pub async fn probe(&self, domain: &Domain, floor: TlsGrade) -> PathReport {
-        let floor = Floor::new(floor);
+    /// verdicts for every mail exchanger, but no MAIL. `floors` is what is demanded besides what the
+    /// domain publishes.
+    pub async fn probe(&self, domain: &Domain, floors: &Floors) -> PathReport {
         let mut hosts = Vec::new();
-        let (outlook, summary) = match self.next_hops(domain).await {
-            Ok(hops) => {
-                for hop in hops {
-                    hosts.push(self.probe_host(hop.preference, &hop.host).await);
+        let (outlook, summary) = match self.way_to(domain).await {
+            Ok(way) => {
+                for hop in &way.hops {
+                    let looked = self.look_at(&way, &hop.host).await;
+                    let ours = matches!(looked, Looked::Ourselves);
+                    hosts.push(self.probe_host(hop.preference, &hop.host, looked, floors).await);
+                    if ours {
+                        break;
+                    }
                 }
-                outlook(&hosts, floor)
+                outlook(&hosts)
             }
             Err(reply) => nowhere(&reply),
         };
+        let (floor, _) = floors.demand(None);
         PathReport { domain: domain.to_string(), floor: floor.grade(), hosts, outlook, summary }
     }
 
-    async fn probe_host(&self, preference: u16, host: &Domain) -> HostReport {
-        let targets = match self.addresses(host).await {
-            Addresses::Of(targets) => targets,
-            Addresses::Ourselves => {
-                return HostReport::unreached(preference, host, "this is our own server".into());
-            }
-            Addresses::None(reply) => {
-                return HostReport::unreached(preference, host, reply.lines.join(" "));
+    async fn probe_host(
+        &self,
+        preference: u16,
+        host: &Domain,
+        looked: Looked,
+        floors: &Floors,
+    ) -> HostReport {
+        let unreached = |error: String| HostReport::unreached(preference, host, Some(error));
+        let exchanger = match looked {
+            Looked::At(exchanger) => exchanger,
+            Looked::Ourselves => return unreached("this is our own server".into()),
+            Looked::None(reply) => return unreached(reply.lines.join(" ")),
+            Looked::Deferred(path, deferral) => {
+                let mut report = unreached(deferral.to_string());
+                report.path = Some(path.deferred(deferral));
+                return report;
             }
         };
-        let mut report = HostReport::unreached(preference, host, String::new());
-        report.addresses = targets.iter().map(|target| target.address.ip()).collect();
-        for target in &targets {
-            match self.look(target).await {
+        let demand = Demand::of(&exchanger, floors);
+        let mut report = HostReport::unreached(preference, host, None);
+        report.addresses = exchanger.targets.iter().map(|target| target.address.ip()).collect();
+        report.path = Some(PathEvidence::of(&exchanger.facts));
+        for target in &exchanger.targets {
+            match self.look(target, &exchanger).await {
                 Ok(verdict) => {
-                    let evidence = seen(target, &verdict);
-                    report.grade = evidence.grade;
-                    report.tls = evidence.tls;
-                    report.reasons = evidence.reasons;
+                    let path = PathEvidence::of(&exchanger.facts);
+                    report.path = Some(path.judged(&verdict, (demand.floor, demand.set_by)));
                     report.error = None;
-                    return report;
+                    break;
                 }
                 Err(error) => report.error = Some(error.to_string()),
             }
@@ -131,9 +145,10 @@ impl Courier {
     }
 
     /// Shakes hands with one address and takes leave.
-    async fn look(&self, target: &Target) -> Result<Verdict, TalkError> {
-        match self.approach(target).await? {
-            Approached::Tls(conversation, verdict) | Approached::Clear(conversation, verdict) => {
+    async fn look(&self, target: &Target, exchanger: &Exchanger) -> Result<Verdict, TalkError> {
+        match self.approach(target, &exchanger.policy).await? {
+            Approached::Tls(conversation, verdict, _)
+            | Approached::Clear(conversation, verdict) => {
                 conversation.quit().await;
                 Ok(verdict)
             }
@@ -151,13 +166,22 @@ fn nowhere(reply: &Reply) -> (Outlook, String) {
     }
 }
 
-fn outlook(hosts: &[HostReport], floor: Floor) -> (Outlook, String) {
-    match hosts.iter().filter_map(|host| host.grade).max() {
-        Some(best) if best >= floor.grade() => {
-            let text = "mail goes straight to the recipient's server, encrypted";
-            (Outlook::Direct, text.to_owned())
-        }
-        Some(best) => {
+/// What the courier would make of it: see the crate's table.
+fn outlook(hosts: &[HostReport]) -> (Outlook, String) {
+    if hosts.iter().any(|host| host.reaches_its_floor() == Some(true)) {
+        let text = "mail goes straight to the recipient's server, encrypted";
+        return (Outlook::Direct, text.to_owned());
+    }
+    let deferral = |host: &HostReport| Some(host.path.as_ref()?.deferral.as_ref()?.to_string());
+    if let Some(deferral) = hosts.iter().find_map(deferral) {
+        return (Outlook::Retry, format!("mail waits and is tried again: {deferral}"));
+    }
+    let best = hosts.iter().filter_map(|host| {
+        let path = host.path.as_ref()?;
+        Some((path.verdict.as_ref()?.grade(), path.floor?.0))
+    });
+    match best.max_by_key(|(grade, _)| *grade) {
+        Some((best, floor)) => {
             let text = format!(
                 "mail waits on the pickup page: the best path is {best} ({}) and {floor} is demanded",
                 best.explain()

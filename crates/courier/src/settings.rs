@@ -1,5 +1,6 @@
 //! What the courier is told, and whom it works with.
 
+use async_trait::async_trait;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use wardpost_net::ClientTls;
 use wardpost_parcel::Parcels;
 use wardpost_queue::Queue;
 use wardpost_signer::Signer;
-use wardpost_verdict::Roots;
+use wardpost_verdict::{Roots, StsFacts};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -81,11 +82,21 @@ impl Default for Timeouts {
     }
 }
 
+/// Other domains' MTA-STS policies (RFC 8461).
+#[async_trait]
+pub trait StsPolicies: Send + Sync {
+    /// What is known of a mail domain's policy. A policy that is known and holds is told whatever
+    /// becomes of looking for a newer one.
+    async fn facts(&self, domain: &Domain) -> StsFacts;
+}
+
 /// Whom the courier works with.
 #[derive(Clone)]
 pub struct Parts {
     /// Asks DNS.
     pub resolver: Arc<dyn Resolver>,
+    /// Knows other domains' MTA-STS policies.
+    pub sts: Arc<dyn StsPolicies>,
     /// Shakes hands.
     pub tls: ClientTls,
     /// The certificate authorities that MX hosts' certificates must come from.

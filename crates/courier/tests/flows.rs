@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![allow(unreachable_pub, reason = "helpers shared within one test program")]
 
+#[path = "flows/published.rs"]
+mod published;
 mod world;
 
 use std::collections::{HashMap, HashSet};
@@ -17,10 +19,16 @@ use wardpost_parcel::ParcelState;
 use wardpost_policy::Route;
 use wardpost_queue::RecipientState;
 use wardpost_store::Column;
+use wardpost_verdict::{FailureKind, Floor, Floors, Verdict};
 use world::server::{Script, Server, Tls, certificate};
 use world::{CANARY, World, address, domain, hire};
 
 const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
+
+/// Nothing but the practice's own floor.
+fn floors(grade: TlsGrade) -> Floors {
+    Floors { default: Floor::new(grade), ..Floors::default() }
+}
 
 /// One exchanger for `there.test`, with this script.
 async fn one_server(world: &World, script: Script) -> Server {
@@ -349,7 +357,7 @@ async fn equal_exchangers_are_tried_in_any_order() {
     world.mx("there.test", &[(10, "a.there.test"), (10, "b.there.test"), (5, "c.there.test")]);
     let mut firsts = HashSet::new();
     for _ in 0..60 {
-        let report = world.courier.probe(&domain("there.test"), TlsGrade::T3).await;
+        let report = world.courier.probe(&domain("there.test"), &floors(TlsGrade::T3)).await;
         let order: Vec<String> = report.hosts.into_iter().map(|host| host.host).collect();
         assert_eq!(order[0], "c.there.test");
         firsts.insert(order[1].clone());
@@ -644,16 +652,17 @@ async fn a_probe_tells_the_story_and_sends_nothing() {
     world.mx("there.test", &[(10, "bad.there.test"), (20, "good.there.test")]);
     let bad = world.server("bad.there.test", Script::new(Tls::No)).await;
     let good = world.good_server("good.there.test").await;
-    let report = world.courier.probe(&domain("there.test"), TlsGrade::T3).await;
+    let report = world.courier.probe(&domain("there.test"), &floors(TlsGrade::T3)).await;
     assert_eq!(report.outlook, Outlook::Direct, "{report:?}");
-    let grades: Vec<_> = report.hosts.iter().map(|host| host.grade).collect();
+    let grades: Vec<_> = report.hosts.iter().map(|host| host.verdict().map(Verdict::grade)).collect();
     assert_eq!(grades, [Some(TlsGrade::T0), Some(TlsGrade::T3)]);
-    assert!(report.hosts[0].reasons[0].starts_with("starttls-not-supported"));
+    let failure = &report.hosts[0].verdict().unwrap().failures()[0];
+    assert_eq!(failure.kind, FailureKind::StarttlsNotSupported);
     assert!(!bad.read_anywhere("MAIL FROM") && !good.read_anywhere("MAIL FROM"));
 
-    let nothing = world.courier.probe(&domain("nowhere.test"), TlsGrade::T3).await;
+    let nothing = world.courier.probe(&domain("nowhere.test"), &floors(TlsGrade::T3)).await;
     assert_eq!(nothing.outlook, Outlook::Returned);
     assert!(nothing.summary.contains("does not exist"), "{nothing:?}");
-    let too_high = world.courier.probe(&domain("there.test"), TlsGrade::T4).await;
+    let too_high = world.courier.probe(&domain("there.test"), &floors(TlsGrade::T4)).await;
     assert_eq!(too_high.outlook, Outlook::Pickup, "{too_high:?}");
 }

@@ -81,6 +81,8 @@ impl Settings {
     pub(crate) fn profile(&self, lenient: bool) -> Arc<Profile> {
         let mut profile = Profile::new(self.hostname.clone(), self.domain.clone());
         profile.tls_required = !lenient;
+        // Delivery is here or not at all, so the promise is easily kept (RFC 8689 §4.2).
+        profile.require_tls = true;
         profile.cleartext = self.cleartext_refusal();
         profile.max_size = self.max_size;
         profile.max_recipients = self.max_recipients;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::SystemTime;
 use wardpost_mail::{Reply, TlsGrade};
+use wardpost_verdict::PathEvidence;
 
 /// What one attempt for one recipient saw. Kept with the recipient, newest last, bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Evidence {
     pub reply: Option<Reply>,
     /// One line for a person: what happened.
     pub summary: String,
+    /// The facts and the judgement in full, where a path was looked at.
+    pub path: Option<Box<PathEvidence>>,
 }
 
 impl Evidence {
@@ -42,6 +45,7 @@ impl Evidence {
             reasons: Vec::new(),
             reply: None,
             summary: summary.into(),
+            path: None,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A message is taken with its envelope and a route for each recipient, sealed by the store and synced
 //! before anybody is told 250. From then on each recipient is on its own: [`Queue::next_due`] hands out
 //! work grouped by (message, domain, route), the courier tries, and [`Queue::record`] writes what came
-//! of it. The message leaves the queue in the same commit that ends its last recipient.
+//! of it. The message leaves the queue in the same commit that ends its last recipient; what every attempt
+//! saw stays for a time, as the item's history.
 //!
 //! **What a crash does.** Leases live in memory only. After kill -9 every recipient that has no recorded
 //! end is due again; nothing acknowledged is lost and nothing is removed before its end is recorded. A
@@ -21,6 +22,7 @@
 
 mod error;
 mod evidence;
+mod history;
 mod ids;
 mod item;
 mod queue;

@@ -38,6 +38,8 @@ pub struct Options {
     pub local: usize,
     /// Concurrent makings of parcels; each may cost an Argon2.
     pub pickup: usize,
+    /// How long an item's history is kept once it has ended.
+    pub history: Duration,
     /// The clock.
     pub clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
 }
@@ -50,6 +52,7 @@ impl Default for Options {
             per_domain: 20,
             local: 16,
             pickup: 2,
+            history: Duration::from_secs(30 * 24 * 3600),
             clock: Arc::new(SystemTime::now),
         }
     }
@@ -63,6 +66,7 @@ impl std::fmt::Debug for Options {
             .field("per_domain", &self.per_domain)
             .field("local", &self.local)
             .field("pickup", &self.pickup)
+            .field("history", &self.history)
             .finish_non_exhaustive()
     }
 }
@@ -110,7 +114,7 @@ impl Shared {
 
     pub(crate) fn recipient(&self, id: QueueId, index: u32) -> Result<RecipientRecord, QueueError> {
         let bytes = self.store.get(Column::Queue, &records::recipient_key(id, index))?;
-        records::decode(&bytes.ok_or(QueueError::NotFound(id))?)
+        records::decode_recipient(&bytes.ok_or(QueueError::NotFound(id))?)
     }
 
     pub(crate) fn item(&self, id: QueueId) -> Result<ItemRecord, QueueError> {
@@ -119,7 +123,7 @@ impl Shared {
     }
 
     /// All recipients of an item, in order.
-    fn recipients(&self, id: QueueId) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
+    pub(crate) fn recipients(&self, id: QueueId) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
         read_recipients(&self.store, id)
     }
 
@@ -156,7 +160,7 @@ fn read_recipients(store: &Store, id: QueueId) -> Result<Vec<(u32, RecipientReco
         let prefix = records::recipients_prefix(id);
         let page = store.scan(Column::Queue, &prefix, after.as_deref(), PAGE)?;
         for (key, value) in &page {
-            all.push((records::recipient_index(key)?, records::decode(value)?));
+            all.push((records::recipient_index(key)?, records::decode_recipient(value)?));
         }
         match page.into_iter().last() {
             Some((key, _)) => after = Some(key),
@@ -331,16 +335,29 @@ impl Queue {
         page.iter().map(read).collect()
     }
 
-    /// One item.
+    /// One item; of one that has ended, what is kept of it.
     ///
     /// # Errors
     /// [`QueueError::NotFound`], or when the store cannot be read.
     pub fn show(&self, id: QueueId) -> Result<ItemView, QueueError> {
-        self.view(id, self.shared.item(id)?)
+        match self.shared.item(id) {
+            Ok(item) => self.view(id, item),
+            Err(QueueError::NotFound(_)) => self.ended(id),
+            Err(error) => Err(error),
+        }
     }
 
     fn view(&self, id: QueueId, item: ItemRecord) -> Result<ItemView, QueueError> {
         let records = self.shared.recipients(id)?;
+        self.view_of(id, item, records)
+    }
+
+    pub(crate) fn view_of(
+        &self,
+        id: QueueId,
+        item: ItemRecord,
+        records: Vec<(u32, RecipientRecord)>,
+    ) -> Result<ItemView, QueueError> {
         let schedule = self.shared.schedule();
         let recipients = records.into_iter().map(|(index, record)| {
             let recipient = item.envelope.to.get(index as usize).ok_or(QueueError::Damaged)?;
@@ -366,6 +383,7 @@ impl Queue {
             sender: item.sender,
             created: item.created,
             expires: item.created + self.shared.options.lifetime,
+            ended: None,
             size: item.size,
             recipients: recipients.collect::<Result<_, QueueError>>()?,
             from: item.envelope.from,

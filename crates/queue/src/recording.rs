@@ -6,7 +6,7 @@
 
 use crate::item::unix_ms;
 use crate::queue::{Shared, run_to_end, standing};
-use crate::records::{self, RecipientRecord, State};
+use crate::records::{self, HistoryRecord, RecipientRecord, State};
 use crate::schedule::Standing;
 use crate::work::Join;
 use crate::{NewItem, Outcome, Queue, QueueError, Record, Work, retry};
@@ -47,8 +47,8 @@ impl Queue {
 /// What a record changes.
 struct Change {
     recipients: Vec<(u32, RecipientRecord)>,
-    /// How many recipients the item began with, if all have ended by this.
-    ends_item: Option<u32>,
+    /// What is kept of the item, if all its recipients have ended by this.
+    ends_item: Option<HistoryRecord>,
     follow_ups: Vec<(QueueId, NewItem)>,
     now: SystemTime,
 }
@@ -56,12 +56,12 @@ struct Change {
 impl Change {
     /// Puts everything into a batch.
     fn put(&self, batch: &mut Batch, id: QueueId) -> Result<(), QueueError> {
-        match self.ends_item {
-            Some(recipients) => records::delete_item(batch, id, recipients),
+        match &self.ends_item {
+            Some(history) => records::end_item(batch, id, history),
             None => {
                 for (index, record) in &self.recipients {
                     let key = records::recipient_key(id, *index);
-                    batch.put(Column::Queue, key, records::encode(record));
+                    batch.put(Column::Queue, key, records::encode_recipient(record));
                 }
             }
         }
@@ -120,11 +120,32 @@ impl Shared {
         }
         let follow_ups = self.number(std::mem::take(&mut record.follow_ups)).await?;
         let ended = recipients.iter().filter(|(_, record)| record.state.has_ended()).count();
-        let schedule = self.schedule();
-        let open = schedule.open_recipients(work.id).ok_or(QueueError::NotFound(work.id))?;
-        let all = schedule.recipients(work.id).filter(|_| ended == open);
+        let open = self.schedule().open_recipients(work.id);
+        let ends_item = match open.ok_or(QueueError::NotFound(work.id))? {
+            open if open == ended => Some(self.history(work.id, &recipients, now)?),
+            _ => None,
+        };
         let Record { batch, joined, .. } = record;
-        Ok((batch, joined, Change { recipients, ends_item: all, follow_ups, now }))
+        Ok((batch, joined, Change { recipients, ends_item, follow_ups, now }))
+    }
+
+    /// What is kept of an item whose last recipients end with these records.
+    fn history(
+        &self,
+        id: QueueId,
+        last: &[(u32, RecipientRecord)],
+        ended: SystemTime,
+    ) -> Result<HistoryRecord, QueueError> {
+        let item = self.item(id)?;
+        let recipients = if last.len() == item.envelope.to.len() {
+            last.to_vec()
+        } else {
+            let mut all: BTreeMap<u32, RecipientRecord> =
+                self.recipients(id)?.into_iter().collect();
+            all.extend(last.iter().cloned());
+            all.into_iter().collect()
+        };
+        Ok(HistoryRecord { item, recipients, ended })
     }
 
     /// Gives follow-ups their identifiers.

@@ -5,6 +5,7 @@
 //! i ‖ id                 → ItemRecord: envelope, kind, sender, time; never changes
 //! m ‖ id                 → the message's octets
 //! r ‖ id ‖ recipient     → RecipientRecord: route and state; small, rewritten at each attempt
+//! h ‖ id                 → HistoryRecord: what an item was and what every attempt saw, once it ended
 //! ```
 //! Identifiers are big-endian, so that a scan goes oldest first. All in `Column::Queue`.
 
@@ -18,8 +19,10 @@ use wardpost_policy::Route;
 use wardpost_store::record::{self, RecordError};
 use wardpost_store::{Batch, Column};
 
-/// Version of every record here.
+/// Version of every record here but recipients and history.
 const VERSION: u8 = 1;
+/// Version of recipients and history. Version 1 of recipients had no paths in its evidence.
+const RECIPIENT_VERSION: u8 = 2;
 /// Attempts whose evidence is kept with a recipient.
 const HISTORY: usize = 20;
 
@@ -85,6 +88,97 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueueError>
     Ok(record::decode(VERSION, bytes)?)
 }
 
+/// What is kept of an item that has ended: its evidence, without the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HistoryRecord {
+    pub(crate) item: ItemRecord,
+    /// By their place in the envelope.
+    pub(crate) recipients: Vec<(u32, RecipientRecord)>,
+    #[serde(with = "unix_ms")]
+    pub(crate) ended: SystemTime,
+}
+
+/// Recipients as version 1 had them.
+mod v1 {
+    use super::{RecipientRecord, Route, State, unix_ms};
+    use crate::Evidence;
+    use serde::Deserialize;
+    use std::net::IpAddr;
+    use std::time::SystemTime;
+    use wardpost_mail::{Reply, TlsGrade};
+
+    #[derive(Deserialize)]
+    pub(super) struct Recipient {
+        route: Route,
+        state: State,
+        attempts: u32,
+        delay_reported: bool,
+        history: Vec<Seen>,
+    }
+
+    #[derive(Deserialize)]
+    struct Seen {
+        #[serde(with = "unix_ms")]
+        at: SystemTime,
+        host: Option<String>,
+        peer: Option<IpAddr>,
+        grade: Option<TlsGrade>,
+        tls: Option<String>,
+        certificate: Option<String>,
+        reasons: Vec<String>,
+        reply: Option<Reply>,
+        summary: String,
+    }
+
+    impl From<Recipient> for RecipientRecord {
+        fn from(old: Recipient) -> Self {
+            Self {
+                route: old.route,
+                state: old.state,
+                attempts: old.attempts,
+                delay_reported: old.delay_reported,
+                history: old.history.into_iter().map(Evidence::from).collect(),
+            }
+        }
+    }
+
+    impl From<Seen> for Evidence {
+        fn from(old: Seen) -> Self {
+            Self {
+                at: old.at,
+                host: old.host,
+                peer: old.peer,
+                grade: old.grade,
+                tls: old.tls,
+                certificate: old.certificate,
+                reasons: old.reasons,
+                reply: old.reply,
+                summary: old.summary,
+                path: None,
+            }
+        }
+    }
+}
+
+pub(crate) fn encode_recipient(record: &RecipientRecord) -> Vec<u8> {
+    record::encode(RECIPIENT_VERSION, record)
+}
+
+pub(crate) fn decode_recipient(bytes: &[u8]) -> Result<RecipientRecord, QueueError> {
+    if bytes.first() == Some(&1) {
+        return Ok(record::decode::<v1::Recipient>(1, bytes)?.into());
+    }
+    Ok(record::decode(RECIPIENT_VERSION, bytes)?)
+}
+
+pub(crate) fn encode_history(history: &HistoryRecord) -> Vec<u8> {
+    record::encode(RECIPIENT_VERSION, history)
+}
+
+pub(crate) fn decode_history(bytes: &[u8]) -> Result<HistoryRecord, QueueError> {
+    Ok(record::decode(RECIPIENT_VERSION, bytes)?)
+}
+
 impl From<RecordError> for QueueError {
     fn from(error: RecordError) -> Self {
         match error {
@@ -96,6 +190,17 @@ impl From<RecordError> for QueueError {
 
 pub(crate) const COUNTER_KEY: &[u8] = b"n";
 pub(crate) const ITEM_PREFIX: &[u8] = b"i";
+pub(crate) const HISTORY_PREFIX: &[u8] = b"h";
+
+pub(crate) fn history_key(id: QueueId) -> Vec<u8> {
+    [HISTORY_PREFIX, &id.0.to_be_bytes()].concat()
+}
+
+/// The item a key of the `h` family names.
+pub(crate) fn history_id(key: &[u8]) -> Result<QueueId, QueueError> {
+    let id = key.strip_prefix(HISTORY_PREFIX).and_then(|id| id.try_into().ok());
+    id.map(u64::from_be_bytes).map(QueueId).ok_or(QueueError::Damaged)
+}
 
 pub(crate) fn item_key(id: QueueId) -> Vec<u8> {
     [ITEM_PREFIX, &id.0.to_be_bytes()].concat()
@@ -155,7 +260,7 @@ pub(crate) fn put_item(
     batch.put(Column::Queue, message_key(id), &item.message);
     for (index, route) in (0..).zip(&item.routes) {
         let record = RecipientRecord::new(route.clone(), unix_ms::of(now));
-        batch.put(Column::Queue, recipient_key(id, index), encode(&record));
+        batch.put(Column::Queue, recipient_key(id, index), encode_recipient(&record));
     }
     Ok(())
 }
@@ -168,10 +273,21 @@ pub(crate) fn delete_item(batch: &mut Batch, id: QueueId, recipients: u32) {
     }
 }
 
+/// Puts an item's history in the place of all its other records.
+pub(crate) fn end_item(batch: &mut Batch, id: QueueId, history: &HistoryRecord) {
+    let recipients = u32::try_from(history.item.envelope.to.len()).unwrap_or(u32::MAX);
+    delete_item(batch, id, recipients);
+    batch.put(Column::Queue, history_key(id), encode_history(history));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use wardpost_mail::{Address, EnhancedStatus, Reply, ReversePath, TlsGrade};
+    use wardpost_verdict::{
+        AddressChain, Dnssec, Floor, FloorSource, LookupFailure, Observation, PathEvidence,
+        PathFacts, Published, Roots, StsFacts, StsPolicy, TlsaAnswer, grade,
+    };
 
     fn item() -> ItemRecord {
         let from = ReversePath::Address(Address::parse("dana@clinic.test").unwrap());
@@ -205,8 +321,59 @@ mod tests {
         assert_eq!(encode(&item()), frozen_item);
         assert_eq!(decode::<ItemRecord>(frozen_item).unwrap(), item());
         let frozen_recipient = include_bytes!("../testdata/recipient-v1.bin");
-        assert_eq!(encode(&recipient()), frozen_recipient);
-        assert_eq!(decode::<RecipientRecord>(frozen_recipient).unwrap(), recipient());
+        assert_eq!(decode_recipient(frozen_recipient).unwrap(), recipient());
+    }
+
+    /// What version 2 wrote must be read for ever.
+    #[test]
+    fn version_2_is_frozen() {
+        let mut recipient = recipient();
+        recipient.history[0].path = Some(Box::new(path()));
+        let frozen = include_bytes!("../testdata/recipient-v2.bin");
+        assert_eq!(encode_recipient(&recipient), frozen);
+        assert_eq!(decode_recipient(frozen).unwrap(), recipient);
+        let history = HistoryRecord {
+            item: item(),
+            recipients: vec![(0, recipient)],
+            ended: unix_ms::time(1_700_000_100_000),
+        };
+        let frozen = include_bytes!("../testdata/history-v2.bin");
+        assert_eq!(encode_history(&history), frozen);
+        assert_eq!(decode_history(frozen).unwrap(), history);
+    }
+
+    fn path() -> PathEvidence {
+        let domain = |text| wardpost_mail::Domain::parse(text).unwrap();
+        let (host, base) = (domain("mx.x.test"), domain("mx.y.test"));
+        let failure = Err(LookupFailure::Bogus);
+        let tlsa = "3 1 1 00ff".parse().unwrap();
+        let policy = b"version: STSv1\nmode: enforce\nmx: *.x.test\nmax_age: 86400";
+        let facts = PathFacts {
+            next_hop: domain("x.test"),
+            next_hop_canonical: None,
+            host: host.clone(),
+            mx: Ok(Dnssec::Secure),
+            address: Ok(AddressChain {
+                initial: Dnssec::Secure,
+                whole: Dnssec::Insecure,
+                canonical: base.clone(),
+            }),
+            tlsa: vec![
+                TlsaAnswer { base, records: Ok((vec![tlsa], Dnssec::Secure)) },
+                TlsaAnswer { base: host, records: failure },
+            ],
+            sts: StsFacts {
+                policy: Some((
+                    StsPolicy::parse(policy).unwrap(),
+                    std::time::Duration::from_secs(60),
+                )),
+                ..StsFacts::default()
+            },
+        };
+        let floor = (Floor::new(TlsGrade::T4), FloorSource::Published(Published::MtaSts));
+        let seen = Observation::NotOffered;
+        let verdict = grade(&facts.host, &seen, &Roots::new(), SystemTime::UNIX_EPOCH);
+        PathEvidence::of(&facts).judged(&verdict, floor)
     }
 
     #[test]
@@ -248,7 +415,11 @@ mod tests {
             let mut versioned = vec![VERSION];
             versioned.extend(&bytes);
             let _ = decode::<ItemRecord>(&versioned);
-            let _ = decode::<RecipientRecord>(&versioned);
+            for version in [1, RECIPIENT_VERSION] {
+                versioned[0] = version;
+                let _ = decode_recipient(&versioned);
+                let _ = decode_history(&versioned);
+            }
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct ItemView {
     pub created: SystemTime,
     /// When it is given up.
     pub expires: SystemTime,
+    /// When its last recipient ended; what is shown then is its history.
+    pub ended: Option<SystemTime>,
     /// Octets of the message.
     pub size: u64,
     /// Every recipient, ended ones included.

@@ -89,10 +89,15 @@ impl Bench {
         self.queue.record(work, record).await.unwrap();
     }
 
-    /// Everything the store holds of the queue but the counter of identifiers.
+    /// Everything the store holds of what waits: all but the counter of identifiers and histories.
     fn records(&self) -> usize {
         let all = self.store.scan(Column::Queue, b"", None, usize::MAX).unwrap();
-        all.iter().filter(|(key, _)| key != b"n").count()
+        all.iter().filter(|(key, _)| key != b"n" && !key.starts_with(b"h")).count()
+    }
+
+    /// Histories in the store.
+    fn histories(&self) -> usize {
+        self.store.scan(Column::Queue, b"h", None, usize::MAX).unwrap().len()
     }
 }
 
@@ -129,6 +134,38 @@ async fn a_message_goes_out_once_and_leaves_nothing_behind() {
     assert_eq!(bench.queue.depth(), 0);
     assert!(bench.queue.try_next().is_none());
     assert!(matches!(bench.queue.message(id), Err(QueueError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn what_was_seen_outlives_the_message_for_its_time() {
+    let mut bench = Bench::new().await;
+    let id = bench.enqueue(&["lee@there.test", "kim@else.test"]).await;
+    let work = bench.queue.try_next().unwrap();
+    bench.defer(work).await;
+    let work = bench.queue.try_next().unwrap();
+    bench.deliver(work).await;
+    assert_eq!(bench.histories(), 0, "one recipient is still open");
+    bench.clock.pass(2 * HOUR);
+    let work = bench.queue.try_next().unwrap();
+    bench.deliver(work).await;
+    assert_eq!((bench.records(), bench.histories()), (0, 1));
+    bench.crash().await;
+    let view = bench.queue.show(id).unwrap();
+    assert_eq!(view.ended, Some(bench.clock.now()));
+    let summaries = |at: usize| -> Vec<String> {
+        view.recipients[at].history.iter().map(|seen| seen.summary.clone()).collect()
+    };
+    assert_eq!((summaries(0).len() + summaries(1).len()), 3);
+    assert!(view.recipients.iter().all(|to| to.state == RecipientState::Delivered));
+    assert_eq!(bench.queue.list_ended(None, 10).unwrap(), [view]);
+    assert!(bench.queue.list(None, 10).unwrap().is_empty());
+    assert!(bench.queue.message(id).is_err(), "the message is gone");
+    bench.clock.pass(24 * HOUR * 29);
+    assert_eq!(bench.queue.purge_history().await.unwrap(), 0);
+    bench.clock.pass(24 * HOUR);
+    assert_eq!(bench.queue.purge_history().await.unwrap(), 1);
+    assert_eq!(bench.histories(), 0);
+    assert!(bench.queue.show(id).is_err());
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ impl Settings {
         let rules = OutboundRules {
             floor: config.transport.floor,
             max_size: max_size as u64,
-            ..OutboundRules::default()
+            honour_tls_required_no: config.transport.honour_tls_required_no,
         };
         Self {
             hostname: config.hostname.clone(),
@@ -50,6 +50,8 @@ impl Settings {
     pub(crate) fn profile(&self) -> Arc<Profile> {
         let mut profile = Profile::new(self.hostname.clone(), self.domain.clone());
         profile.auth = true;
+        // Kept by the courier: a next hop without it means pickup (RFC 8689 §4.2.1).
+        profile.require_tls = true;
         profile.max_size = self.max_size;
         profile.max_recipients = self.max_recipients;
         Arc::new(profile)

@@ -71,6 +71,19 @@ pub struct Floors {
     pub message: Option<Floor>,
 }
 
+impl FloorSource {
+    /// Who it was, for a person.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Self::Default => "the practice's configuration",
+            Self::Pin => "a rule for the domain",
+            Self::Message => "the message, which asks for TLS on every hop (REQUIRETLS)",
+            Self::Published(Published::Dane) => "the domain itself, by its DANE records",
+            Self::Published(Published::MtaSts) => "the domain itself, by its MTA-STS policy",
+        }
+    }
+}
+
 /// Who set a floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,6 +147,19 @@ impl<S> SecureChannel<S> {
     /// The floor that the path was held to.
     pub fn floor(&self) -> Floor {
         self.floor
+    }
+
+    /// Holds the connection to another verdict and floor before it is used for the next message: what
+    /// a domain publishes may have changed since, and another domain's mail may ask for more.
+    ///
+    /// # Errors
+    /// [`Below`] when the grade is below the floor, or when the verdict was made from another
+    /// connection. The channel is gone then.
+    pub fn held_to(self, verdict: Verdict, floor: Floor) -> Result<Self, Below>
+    where
+        S: Bound,
+    {
+        verdict.admit(self.stream, floor)
     }
 }
 

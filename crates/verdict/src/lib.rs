@@ -36,6 +36,7 @@
 mod chain;
 mod channel;
 mod dane;
+mod evidence;
 mod facts;
 mod failure;
 mod grade;
@@ -47,6 +48,7 @@ mod truth;
 pub use chain::{CertificateSummary, RootError, Roots};
 pub use channel::{Below, Bound, Floor, FloorSource, Floors, SecureChannel};
 pub use dane::{AddressChain, TlsaAnswer, tlsa_bases};
+pub use evidence::{PathEvidence, StsEvidence, TlsaEvidence};
 pub use facts::{ChannelBinding, HandshakeFacts, Observation, TlsVersion};
 pub use failure::{Failure, FailureKind, PolicyType};
 pub use grade::{Verdict, grade};

@@ -4,7 +4,7 @@ use crate::chain::Roots;
 use crate::dane::{Dane, NextHop};
 use crate::{
     AddressChain, Deferral, Dnssec, Failure, FailureKind, LookupFailure, Observation, PolicyType,
-    StsError, StsMode, StsPolicy, TlsaAnswer, Verdict, grade, tlsa_bases,
+    StsError, StsMode, StsPolicy, TlsGrade, TlsaAnswer, Verdict, grade, tlsa_bases,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,7 +52,8 @@ pub enum StsProblem {
 }
 
 impl StsProblem {
-    fn failure(&self) -> Failure {
+    /// The problem in RFC 8460 words.
+    pub(crate) fn failure(&self) -> Failure {
         let (kind, detail) = match self {
             Self::Fetch(error) => (
                 FailureKind::StsPolicyFetchError,
@@ -103,15 +104,15 @@ impl fmt::Display for Published {
 }
 
 /// What an MTA-STS policy asks of one host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Sts {
     mode: StsMode,
     listed: bool,
 }
 
 /// What a domain publishes about one of its exchangers. Made before connecting, used on what was
-/// seen after.
-#[derive(Debug, Clone)]
+/// seen after. Equal policies judge alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     host: Domain,
     dane: Dane,
@@ -153,6 +154,16 @@ impl Policy {
     /// TLS, even if by records that nothing can be verified with (RFC 7672 §2.2).
     pub fn forbids_cleartext(&self) -> bool {
         self.published().is_some() || matches!(self.dane, Dane::Unusable(_))
+    }
+
+    /// Whether a notice, which says nothing but is mail, may go over a path that got this verdict:
+    /// over one that satisfies what the domain publishes; over any TLS where the domain says no more
+    /// than that it has TLS; and else over whatever there is.
+    pub fn permits_notice(&self, verdict: &Verdict) -> bool {
+        match self.published() {
+            Some(_) => verdict.published() == self.published() && verdict.grade() >= TlsGrade::T4,
+            None => verdict.is_encrypted() || !self.forbids_cleartext(),
+        }
     }
 
     /// Judges what was seen of the path to the exchanger at the time `now`.

@@ -35,6 +35,17 @@ pub enum StsMode {
     None,
 }
 
+impl StsMode {
+    /// The mode as policies write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Testing => "testing",
+            Self::None => "none",
+        }
+    }
+}
+
 /// One `mx` of a policy: a host, or all hosts one label below a domain (RFC 8461 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -176,8 +176,11 @@ pub(crate) enum QueueCommand {
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
         limit: usize,
+        /// Those that have ended (kept for a time), in place of those that wait.
+        #[arg(long)]
+        ended: bool,
     },
-    /// One item, with what every attempt saw.
+    /// One item, with what every attempt saw; also one that has ended.
     Show { item: u64 },
     /// Try an item now.
     Retry { item: u64 },

@@ -123,7 +123,7 @@ fn domain(command: DomainCommand) -> DomainRequest {
 
 fn queue(command: QueueCommand) -> QueueRequest {
     match command {
-        QueueCommand::List { limit } => QueueRequest::List { after: None, limit },
+        QueueCommand::List { limit, ended } => QueueRequest::List { after: None, limit, ended },
         QueueCommand::Show { item } => QueueRequest::Show { id: QueueId(item) },
         QueueCommand::Retry { item } => QueueRequest::Retry { id: QueueId(item) },
         QueueCommand::Drop { item } => QueueRequest::Drop { id: QueueId(item) },

@@ -12,9 +12,14 @@ impl Admin {
     pub(super) async fn queue(&self, request: QueueRequest) -> Result<Answer, Failure> {
         let queue = &self.parts.queue;
         match request {
-            QueueRequest::List { after, limit } => {
-                let items = queue.list(after, limit.min(MAX_LIST))?;
-                Ok(Answer::Queue(items.into_iter().map(QueueItemView::from).collect()))
+            QueueRequest::List { after, limit, ended } => {
+                let limit = limit.min(MAX_LIST);
+                let items = match ended {
+                    true => queue.list_ended(after, limit)?,
+                    false => queue.list(after, limit)?,
+                };
+                let rows = items.into_iter().map(|item| QueueItemView::from(item).for_list());
+                Ok(Answer::Queue(rows.collect()))
             }
             QueueRequest::Show { id } => Ok(Answer::QueueItem(queue.show(id)?.into())),
             QueueRequest::Retry { id } => {

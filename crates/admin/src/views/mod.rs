@@ -3,6 +3,7 @@
 mod account;
 mod domain;
 mod parcel;
+mod path;
 mod queue;
 mod route;
 mod status;
@@ -11,6 +12,9 @@ mod table;
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
+pub use path::{
+    DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView,
+};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};

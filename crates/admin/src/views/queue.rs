@@ -1,5 +1,6 @@
 //! The queue, as shown.
 
+use super::path::PathView;
 use super::{size_text, table, time_text};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,6 +21,8 @@ pub struct QueueItemView {
     pub created: String,
     /// When it is given up, RFC 3339.
     pub expires: String,
+    /// When its last recipient ended, RFC 3339: what is shown then is its history.
+    pub ended: Option<String>,
     /// Octets.
     pub size: u64,
     /// Every recipient, ended ones included.
@@ -62,6 +65,10 @@ pub struct EvidenceView {
     pub reply: Option<String>,
     /// What happened, in a line.
     pub summary: String,
+    /// The host's certificate.
+    pub certificate: Option<String>,
+    /// The facts and the judgement in full. Lists leave them out.
+    pub path: Option<PathView>,
 }
 
 impl From<ItemView> for QueueItemView {
@@ -72,9 +79,21 @@ impl From<ItemView> for QueueItemView {
             from: item.from.to_string(),
             created: time_text(item.created),
             expires: time_text(item.expires),
+            ended: item.ended.map(time_text),
             size: item.size,
             recipients: item.recipients.into_iter().map(QueueRecipientView::from).collect(),
         }
+    }
+}
+
+impl QueueItemView {
+    /// The same without what only matters when one item is looked at.
+    #[must_use]
+    pub fn for_list(mut self) -> Self {
+        for recipient in &mut self.recipients {
+            recipient.history.iter_mut().for_each(|seen| seen.path = None);
+        }
+        self
     }
 }
 
@@ -110,6 +129,8 @@ impl From<Evidence> for EvidenceView {
             reasons: evidence.reasons,
             reply: evidence.reply.map(|reply| reply.to_string().trim_end().to_owned()),
             summary: evidence.summary,
+            certificate: evidence.certificate,
+            path: evidence.path.map(|path| PathView::from(*path)),
         }
     }
 }
@@ -140,7 +161,10 @@ impl fmt::Display for QueueItemView {
         writeln!(f, "item {} ({}, {})", self.id, self.kind, size_text(self.size))?;
         writeln!(f, "  from     <{}>", self.from)?;
         writeln!(f, "  since    {}", self.created)?;
-        writeln!(f, "  given up {}", self.expires)?;
+        match &self.ended {
+            Some(ended) => writeln!(f, "  ended    {ended}")?,
+            None => writeln!(f, "  given up {}", self.expires)?,
+        }
         self.recipients.iter().try_for_each(|recipient| recipient.fmt(f))
     }
 }
@@ -158,7 +182,16 @@ impl fmt::Display for QueueRecipientView {
                 write!(f, " [{grade}: {}]", grade.explain())?;
             }
             writeln!(f)?;
-            seen.reasons.iter().try_for_each(|reason| writeln!(f, "      {reason}"))?;
+            match &seen.path {
+                Some(path) => {
+                    for (label, text) in path.lines() {
+                        writeln!(f, "      {label:<12} {text}")?;
+                    }
+                }
+                None => {
+                    seen.reasons.iter().try_for_each(|reason| writeln!(f, "      {reason}"))?;
+                }
+            }
         }
         Ok(())
     }

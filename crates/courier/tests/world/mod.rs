@@ -5,9 +5,11 @@ pub mod server;
 use prometheus::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use server::{PORT, Script, Server, Tls, certificate};
-use std::sync::Arc;
+use async_trait::async_trait;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use wardpost_courier::{Courier, Parts, Settings, Timeouts};
+use wardpost_courier::{Courier, Parts, Settings, StsPolicies, Timeouts};
 use wardpost_directory::{Directory, NewAccount, Options as DirectoryOptions};
 use wardpost_dns::{Dnssec, FakeResolver};
 use wardpost_keys::KdfCost;
@@ -19,7 +21,7 @@ use wardpost_policy::Route;
 use wardpost_queue::{ItemView, Kind, NewItem, Options as QueueOptions, Queue, RecipientView};
 use wardpost_signer::Signer;
 use wardpost_store::Store;
-use wardpost_verdict::Roots;
+use wardpost_verdict::{Roots, StsFacts, StsPolicy};
 
 /// What must never be seen on a path that is not good enough.
 pub const CANARY: &str = "positive-for-the-canary";
@@ -28,6 +30,7 @@ const PASSWORD: &str = "eleven grey herons at the weir";
 pub struct World {
     pub ca: CertifiedIssuer<'static, KeyPair>,
     pub dns: FakeResolver,
+    pub sts: StsTable,
     pub queue: Queue,
     pub parcels: Parcels,
     pub directory: Directory,
@@ -88,10 +91,12 @@ impl World {
         );
         let mailboxes = Mailboxes::new(store.clone());
         let (ca, dns, registry) = (authority(), FakeResolver::new(), Registry::new());
+        let sts = StsTable::default();
         let mut roots = Roots::new();
         roots.add(ca.der()).unwrap();
         let parts = Parts {
             resolver: Arc::new(dns.clone()),
+            sts: Arc::new(sts.clone()),
             tls: ClientTls::new().unwrap(),
             roots: Arc::new(roots),
             queue: queue.clone(),
@@ -106,6 +111,7 @@ impl World {
         Self {
             ca,
             dns,
+            sts,
             queue,
             parcels,
             directory,
@@ -244,6 +250,26 @@ impl World {
     pub async fn stop(self) {
         self.shutdown.begin();
         self.running.await.unwrap();
+    }
+}
+
+/// The MTA-STS policies of a test.
+#[derive(Clone, Default)]
+pub struct StsTable(Arc<Mutex<HashMap<Domain, StsFacts>>>);
+
+impl StsTable {
+    /// Gives a domain a policy that was fetched just now.
+    pub fn set(&self, of: &str, policy: &str) {
+        let policy = StsPolicy::parse(policy.as_bytes()).unwrap();
+        let facts = StsFacts { policy: Some((policy, Duration::ZERO)), ..StsFacts::default() };
+        self.0.lock().unwrap().insert(domain(of), facts);
+    }
+}
+
+#[async_trait]
+impl StsPolicies for StsTable {
+    async fn facts(&self, domain: &Domain) -> StsFacts {
+        self.0.lock().unwrap().get(domain).cloned().unwrap_or_default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scripted mail server that keeps every octet it reads, and knows which came in clear.
 
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use aws_lc_rs::digest::{SHA256, digest};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, PublicKeyData};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use wardpost_net::{ServerTls, Stream};
+use wardpost_verdict::Tlsa;
 
 /// The port of all scripted servers; each has an address of its own.
 pub const PORT: u16 = 2525;
@@ -304,6 +306,14 @@ impl Session {
 
 /// Makes a server's certificate.
 pub fn certificate(ca: Option<&CertifiedIssuer<'static, KeyPair>>, name: &str) -> ServerTls {
+    certificate_and_tlsa(ca, name).0
+}
+
+/// Makes a server's certificate, and the TLSA record (3 1 1) of its key.
+pub fn certificate_and_tlsa(
+    ca: Option<&CertifiedIssuer<'static, KeyPair>>,
+    name: &str,
+) -> (ServerTls, Tlsa) {
     let dir = tempfile::tempdir().unwrap();
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -314,5 +324,7 @@ pub fn certificate(ca: Option<&CertifiedIssuer<'static, KeyPair>>, name: &str) -
     let (cert, private) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     std::fs::write(&cert, certificate.pem()).unwrap();
     std::fs::write(&private, key.serialize_pem()).unwrap();
-    ServerTls::from_pem_files(&cert, &private).unwrap()
+    let digest = digest(&SHA256, &key.subject_public_key_info());
+    let tlsa = Tlsa { usage: 3, selector: 1, matching: 1, data: digest.as_ref().to_vec() };
+    (ServerTls::from_pem_files(&cert, &private).unwrap(), tlsa)
 }

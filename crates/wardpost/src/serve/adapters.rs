@@ -15,6 +15,7 @@ use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
 use wardpost_signer::{Algorithm, Signer, SigningKey};
+use wardpost_verdict::{Floor, Floors};
 
 /// A signer that asks the directory, so that domains may come and go.
 pub(crate) fn signer(directory: Directory) -> Signer {
@@ -40,7 +41,7 @@ pub(crate) fn outbound_rules(config: &Config) -> OutboundRules {
     OutboundRules {
         floor: config.transport.floor,
         max_size: config.limits.message_bytes as u64,
-        ..OutboundRules::default()
+        honour_tls_required_no: config.transport.honour_tls_required_no,
     }
 }
 
@@ -135,18 +136,21 @@ impl RouteExplainer for Routes {
             route: planned.route.name().to_owned(),
             why: planned.why.explain().to_owned(),
             floor: None,
+            floor_set_by: None,
             hops: Vec::new(),
             outcome: planned.route.name().to_owned(),
             explanation: explanation(&planned.route),
         };
         if let Route::Direct { floor } = planned.route {
-            let report = self.courier.probe(to.domain(), floor).await;
+            let floors = Floors { default: Floor::new(floor), ..Floors::default() };
+            let report = self.courier.probe(to.domain(), &floors).await;
             view.floor = Some(floor);
+            view.floor_set_by = Some(floors.demand(None).1.explain().to_owned());
             view.outcome = report.outlook.name().to_owned();
             view.explanation = report.summary;
             view.hops = report.hosts.into_iter().map(hop).collect();
         }
-        view
+        view.with_floor_of_the_deciding_hop()
     }
 }
 
@@ -161,12 +165,6 @@ fn explanation(route: &Route) -> String {
 }
 
 fn hop(host: HostReport) -> HopView {
-    HopView {
-        preference: host.preference,
-        host: host.host,
-        addresses: host.addresses,
-        grade: host.grade,
-        reasons: host.reasons,
-        error: host.error,
-    }
+    HopView::new(host.preference, host.host, host.addresses, host.path, host.error)
+}
 }

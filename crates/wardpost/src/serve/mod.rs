@@ -27,6 +27,7 @@ use wardpost_config::Config;
 use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
 use wardpost_net::{ServerTls, Shutdown, systemd};
+use wardpost_queue::Queue;
 
 /// How long sessions get to finish when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -74,7 +75,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let control = tokio::spawn(control);
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
-    let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier)));
+    let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -128,8 +129,8 @@ fn control(
         .map_err(Failure::from_error)
 }
 
-/// Deletes parcels whose time is over, and tells senders what was never read.
-async fn upkeep(courier: Arc<Courier>) {
+/// Deletes parcels whose time is over, and tells senders what was never read; deletes old histories.
+async fn upkeep(courier: Arc<Courier>, queue: Queue) {
     let mut ticks = tokio::time::interval(EXPIRY);
     loop {
         ticks.tick().await;
@@ -140,6 +141,11 @@ async fn upkeep(courier: Arc<Courier>) {
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "expired parcels could not be deleted"),
+        }
+        match queue.purge_history().await {
+            Ok(0) => {}
+            Ok(items) => tracing::info!(items, "old histories of the queue deleted"),
+            Err(error) => tracing::error!(%error, "old histories could not be deleted"),
         }
     }
 }

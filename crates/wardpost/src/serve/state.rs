@@ -52,6 +52,7 @@ fn queue_options(config: &Config) -> wardpost_queue::Options {
     wardpost_queue::Options {
         lifetime: config.queue.give_up,
         delay_after: config.queue.delay_report,
+        history: config.queue.history,
         ..wardpost_queue::Options::default()
     }
 }
