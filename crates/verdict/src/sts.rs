@@ -43,6 +43,17 @@ pub struct MxPattern {
     domain: Domain,
 }
 
+impl StsMode {
+    /// The word for it in a policy (RFC 8461 §3.2).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Testing => "testing",
+            Self::None => "none",
+        }
+    }
+}
+
 impl MxPattern {
     /// Whether the host is meant. A wildcard stands for the whole leftmost label and no more.
     pub fn covers(&self, host: &Domain) -> bool {
@@ -185,6 +196,15 @@ impl StsPolicy {
         self.mx.iter().any(|pattern| pattern.covers(host))
     }
 
+    /// Its lines, as a report about TLS quotes them (`policy-string`, RFC 8460 §4.2): the known keys
+    /// in this order, each spelt as this program understood it.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec!["version: STSv1".to_owned(), format!("mode: {}", self.mode.name())];
+        lines.extend(self.mx.iter().map(|pattern| format!("mx: {pattern}")));
+        lines.push(format!("max_age: {}", self.max_age.as_secs()));
+        lines
+    }
+
     /// Whether it still holds when it was fetched this long ago.
     pub fn holds(&self, age: Duration) -> bool {
         age < self.max_age
@@ -256,6 +276,13 @@ mod tests {
         let unix = GOOD.replace('\r', "");
         assert_eq!(StsPolicy::parse(unix.as_bytes()), Ok(policy.clone()));
         assert_eq!(StsPolicy::parse(unix.trim_end().as_bytes()), Ok(policy));
+    }
+
+    #[test]
+    fn lines_say_the_same_again() {
+        let policy = StsPolicy::parse(GOOD.replace(": ", ":\t ").as_bytes()).unwrap();
+        assert_eq!(policy.lines(), GOOD.lines().collect::<Vec<_>>());
+        assert_eq!(StsPolicy::parse(policy.lines().join("\n").as_bytes()), Ok(policy));
     }
 
     #[test]
