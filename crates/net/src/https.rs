@@ -38,6 +38,8 @@ use tokio_rustls::client::TlsStream;
 use wardpost_mail::Domain;
 use wardpost_verdict::Roots;
 
+/// The port of HTTPS.
+const HTTPS: u16 = 443;
 /// Most octets of a status line with its header fields.
 const MAX_HEAD: usize = 16 * 1024;
 /// Most header fields.
@@ -239,7 +241,12 @@ fn request(
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse::<Uri>().map_err(|_| HttpsError::Request)?;
-    let host = HeaderValue::from_str(target.host.as_str()).map_err(|_| HttpsError::Request)?;
+    // RFC 9110 §7.2: with the port, unless it is the usual one.
+    let host = match target.addresses.first().map_or(HTTPS, SocketAddr::port) {
+        HTTPS => target.host.to_string(),
+        port => format!("{}:{port}", target.host),
+    };
+    let host = HeaderValue::from_str(&host).map_err(|_| HttpsError::Request)?;
     let fields = request.headers_mut();
     fields.insert(HOST, host);
     fields.insert(USER_AGENT, HeaderValue::from_static("Wardpost"));

@@ -4,7 +4,7 @@
 
 mod pages;
 
-use pages::{Page, Pages, Shown, raw};
+use pages::{Page, Pages, Shown};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,7 +42,9 @@ async fn a_page_is_fetched() {
     assert_eq!((response.status, response.body.as_slice()), (200, &b"hello"[..]));
     assert!(response.is_of_type("text/plain"));
     let [request] = server.requests().try_into().unwrap();
-    assert!(request.starts_with("GET /a/b?c=d HTTP/1.1\r\nhost: mta-sts.far.test\r\n"), "{request}");
+    let port = server.address.port();
+    let begin = format!("GET /a/b?c=d HTTP/1.1\r\nhost: mta-sts.far.test:{port}\r\n");
+    assert!(request.starts_with(&begin), "{request}");
     assert!(!request.contains("cookie") && request.ends_with("\r\n\r\n"), "{request}");
 }
 
@@ -164,7 +166,8 @@ async fn what_is_no_answer_is_an_error() {
         let shown = String::from_utf8_lossy(&octets);
         assert!(matches!(answer, Err(HttpsError::Answer(_))), "{shown}: {answer:?}");
     }
-    let twice = with("Content-Type: text/plain\r\nContent-Type: text/html\r\nContent-Length: 0\r\n");
+    let twice =
+        with("Content-Type: text/plain\r\nContent-Type: text/html\r\nContent-Length: 0\r\n");
     server.answer(Page::Raw(twice));
     assert_eq!(get(&server).await.unwrap().content_type, None, "two types are none");
 }
