@@ -23,11 +23,11 @@ pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
-    Request,
+    Request, StsRequest,
 };
 pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
     DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
-    QueueRecipientView, RouteView, StatusView, time_text,
+    QueueRecipientView, RouteView, StatusView, StsPolicyView, time_text,
 };

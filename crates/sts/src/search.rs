@@ -223,7 +223,7 @@ impl Inner {
     }
 
     /// Notes with a kept policy that it could not be fetched again, and tells the administrator
-    /// (RFC 8461 §3.3), for whom `policy list` has the name.
+    /// (RFC 8461 §3.3), for whom `wardpost sts list` has the name.
     async fn blame(
         &self,
         kept: Option<PolicyRecord>,

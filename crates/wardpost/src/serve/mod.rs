@@ -27,11 +27,14 @@ use wardpost_config::Config;
 use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
 use wardpost_net::{ServerTls, Shutdown, systemd};
+use wardpost_sts::Policies;
 
 /// How long sessions get to finish when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often parcels whose time is over are deleted.
 const EXPIRY: Duration = Duration::from_secs(300);
+/// How often other domains' policies are looked through for those to be fetched again.
+const REFRESH: Duration = Duration::from_secs(3600);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
@@ -75,6 +78,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier)));
+    let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -82,6 +86,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     tracing::info!("stopping");
     systemd::stopping();
     upkeep.abort();
+    refresh.abort();
     stop(&shutdown, running, courier).await;
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.
@@ -119,6 +124,7 @@ fn control(
         mailboxes: state.mailboxes.clone(),
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
+        policies: roles.policies.clone(),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     });
@@ -141,6 +147,15 @@ async fn upkeep(courier: Arc<Courier>) {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "expired parcels could not be deleted"),
         }
+    }
+}
+
+/// Keeps other domains' policies from running out (RFC 8461 §10.2).
+async fn refresh(policies: Policies) {
+    let mut ticks = tokio::time::interval(REFRESH);
+    loop {
+        ticks.tick().await;
+        policies.refresh().await;
     }
 }
 

@@ -14,10 +14,11 @@ use wardpost_dns::{HickoryResolver, TrustAnchor};
 use wardpost_imap::Imap;
 use wardpost_mail::Address;
 use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
-use wardpost_net::{ClientTls, ServerTls, load_roots};
+use wardpost_net::{ClientTls, Https, ServerTls, load_roots};
 use wardpost_portal::Portal;
 use wardpost_sender_auth::SenderAuth;
 use wardpost_signer::Signer;
+use wardpost_sts::Policies;
 use wardpost_submission::Submission;
 use wardpost_verdict::Roots;
 
@@ -34,19 +35,23 @@ pub(crate) struct Roles {
     pub(crate) imap: Arc<Imap>,
     pub(crate) portal: Arc<Portal>,
     pub(crate) courier: Arc<Courier>,
+    pub(crate) policies: Policies,
 }
 
 impl Roles {
     pub(crate) fn new(config: &Config, state: &State, tls: &ServerTls) -> Result<Self, Failure> {
         let resolver = resolver(config)?;
+        let roots = Arc::new(roots(config)?);
         let signer = Arc::new(signer(state.directory.clone()));
+        let policies = policies(state, &resolver, &roots)?;
         let registry = Registry::new();
         let roles = Self {
             mx: mx(config, state, tls, &resolver),
             submission: submission(config, state, tls, &signer),
             imap: imap(config, state, tls),
             portal: portal(config, state, tls)?,
-            courier: courier(config, state, resolver, &signer, &registry)?,
+            courier: courier(config, state, resolver, roots, &signer, &registry)?,
+            policies,
             registry,
         };
         roles.register().map_err(Failure::from_error)?;
@@ -136,17 +141,25 @@ fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>
         .map_err(Failure::from_error)
 }
 
+/// What other domains demand of those who send them mail.
+fn policies(state: &State, resolver: &HickoryResolver, roots: &Roots) -> Result<Policies, Failure> {
+    let https = Https::new(roots).map_err(Failure::from_error)?;
+    Policies::open(state.store.clone(), Arc::new(resolver.clone()), https)
+        .map_err(Failure::from_error)
+}
+
 fn courier(
     config: &Config,
     state: &State,
     resolver: HickoryResolver,
+    roots: Arc<Roots>,
     signer: &Arc<Signer>,
     registry: &Registry,
 ) -> Result<Arc<Courier>, Failure> {
     let parts = wardpost_courier::Parts {
         resolver: Arc::new(resolver),
         tls: ClientTls::new().map_err(Failure::from_error)?,
-        roots: Arc::new(roots(config)?),
+        roots,
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
         mailboxes: state.mailboxes.clone(),
