@@ -335,7 +335,7 @@ fn nobody_there_is_said_in_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_of_others_are_listed() {
     let daemon = Daemon::start().await;
-    let answer = daemon.call(Request::Sts(StsRequest::List)).await.unwrap();
+    let answer = daemon.done(Request::Sts(StsRequest::List)).await;
     assert_eq!(answer.to_string(), "DOMAIN  MODE  FETCHED  ENDS  PROBLEM\n");
     assert_eq!(answer.json().unwrap(), "[]");
 }
