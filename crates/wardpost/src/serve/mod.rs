@@ -35,6 +35,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const EXPIRY: Duration = Duration::from_secs(300);
 /// How often other domains' policies are looked through for those to be fetched again.
 const REFRESH: Duration = Duration::from_secs(3600);
+/// The first time; a machine that has just started may have no network yet.
+const FIRST_REFRESH: Duration = Duration::from_secs(300);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
@@ -152,7 +154,8 @@ async fn upkeep(courier: Arc<Courier>) {
 
 /// Keeps other domains' policies from running out (RFC 8461 §10.2).
 async fn refresh(policies: Policies) {
-    let mut ticks = tokio::time::interval(REFRESH);
+    let first = tokio::time::Instant::now() + FIRST_REFRESH;
+    let mut ticks = tokio::time::interval_at(first, REFRESH);
     loop {
         ticks.tick().await;
         policies.refresh().await;
