@@ -23,12 +23,12 @@ pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
-    Request,
+    Request, StsRequest,
 };
 pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
     DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
     DnssecView, FailureView, PathView, PeerCertificateView, QueueRecipientView, RouteView, StatusView,
-    StsView, TlsaView, time_text,
+    StsPolicyView, StsView, TlsaView, time_text,
 };

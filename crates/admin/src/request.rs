@@ -31,6 +31,16 @@ pub enum Request {
     Queue(QueueRequest),
     /// Something about messages that wait to be picked up.
     Parcel(ParcelRequest),
+    /// Something about other domains' MTA-STS policies.
+    Sts(StsRequest),
+}
+
+/// About other domains' MTA-STS policies.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StsRequest {
+    /// Those that are kept.
+    List,
 }
 
 /// About accounts.

@@ -13,14 +13,18 @@ use std::time::SystemTime;
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
     ClientError, DomainRequest, FailureKind, Host, ListenerView, ParcelRequest, Parts,
-    QueueRequest, Request, RouteExplainer, RouteView, ServeError,
+    QueueRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
+use wardpost_dns::FakeResolver;
 use wardpost_mail::{Address, Domain, QueueId, Secret};
 use wardpost_mailbox::Mailboxes;
+use wardpost_net::Https;
 use wardpost_parcel::Parcels;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
+use wardpost_sts::Policies;
+use wardpost_verdict::Roots;
 
 const PASSWORD: &str = "nineteen blue otters";
 
@@ -65,6 +69,12 @@ impl RouteExplainer for Everywhere {
     }
 }
 
+/// Policies of a world in which nobody publishes any.
+fn policies(store: Store) -> Policies {
+    let https = Https::new(&Roots::new()).unwrap();
+    Policies::open(store, Arc::new(FakeResolver::new()), https).unwrap()
+}
+
 struct Daemon {
     socket: PathBuf,
     _directory: tempfile::TempDir,
@@ -85,7 +95,8 @@ impl Daemon {
             directory: directory.clone(),
             mailboxes: Mailboxes::new(store.clone()),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
-            parcels: Parcels::open(store, wardpost_parcel::Options::default()),
+            parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+            policies: policies(store),
             host: Arc::<Program>::clone(&program),
             routes: Arc::new(Everywhere),
         });
@@ -284,7 +295,8 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         directory,
         mailboxes: Mailboxes::new(store.clone()),
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
-        parcels: Parcels::open(store, wardpost_parcel::Options::default()),
+        parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+        policies: policies(store),
         host: Arc::<Program>::clone(&daemon.program),
         routes: Arc::new(Everywhere),
     });
@@ -319,4 +331,12 @@ async fn nonsense_is_answered_without_quoting_it_and_too_much_of_it_ends_the_con
 fn nobody_there_is_said_in_words() {
     let error = Client::connect(Path::new("/nonexistent/admin.sock")).err().unwrap();
     assert!(error.to_string().contains("the Wardpost daemon is not running"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_of_others_are_listed() {
+    let daemon = Daemon::start().await;
+    let answer = daemon.done(Request::Sts(StsRequest::List)).await;
+    assert_eq!(answer.to_string(), "DOMAIN  MODE  FETCHED  ENDS  PROBLEM\n");
+    assert_eq!(answer.json().unwrap(), "[]");
 }

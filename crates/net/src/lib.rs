@@ -9,6 +9,8 @@
 //!   Whether that is good enough is for `verdict` to say, before any mail is sent.
 //! - [`Listeners`] accepts: several addresses, limits in total and for each peer, and words for whom
 //!   is turned away. Running out of file descriptors pauses accepting; it does not end it.
+//! - [`Https`] fetches a page or posts one, from and to a host whose certificate verifies, and nothing
+//!   else: no redirects, cookies, proxies or caches.
 //! - [`Shutdown`] tells everyone to finish, and waits for them.
 //! - [`systemd`] speaks `sd_notify`.
 //!
@@ -16,6 +18,7 @@
 
 mod certificate;
 mod client;
+mod https;
 mod limits;
 mod listen;
 mod server;
@@ -26,6 +29,7 @@ mod verifier;
 
 pub use certificate::load_roots;
 pub use client::{ClientTls, HandshakeError};
+pub use https::{Https, HttpsError, HttpsLimits, HttpsResponse, HttpsTarget};
 pub use limits::{Limits, TooMany};
 pub use listen::{Accepted, ListenError, Listeners};
 pub use server::{ServerTls, TlsError};

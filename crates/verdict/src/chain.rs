@@ -47,6 +47,11 @@ impl Roots {
         Self { anchors }
     }
 
+    /// The authorities, for a handshake that verifies by itself.
+    pub fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
     /// How many authorities are trusted.
     pub fn len(&self) -> usize {
         self.anchors.len()

@@ -52,20 +52,30 @@ pub enum StsProblem {
 }
 
 impl StsProblem {
-    /// The problem in RFC 8460 words.
+    /// The word for it in reports (RFC 8460 §4.3.2.2).
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Fetch(_) => FailureKind::StsPolicyFetchError,
+            Self::Certificate(_) => FailureKind::StsWebpkiInvalid,
+            Self::Invalid(_) => FailureKind::StsPolicyInvalid,
+        }
+    }
+
+    /// The problem as it is reported.
     pub(crate) fn failure(&self) -> Failure {
-        let (kind, detail) = match self {
-            Self::Fetch(error) => (
-                FailureKind::StsPolicyFetchError,
-                format!("the MTA-STS policy could not be fetched: {error}"),
-            ),
-            Self::Certificate(error) => (
-                FailureKind::StsWebpkiInvalid,
-                format!("the MTA-STS policy host's certificate does not verify: {error}"),
-            ),
-            Self::Invalid(error) => (FailureKind::StsPolicyInvalid, error.to_string()),
-        };
-        Failure::new(kind, detail).under(PolicyType::Sts)
+        Failure::new(self.kind(), self.to_string()).under(PolicyType::Sts)
+    }
+}
+
+impl fmt::Display for StsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch(error) => write!(f, "the MTA-STS policy could not be fetched: {error}"),
+            Self::Certificate(error) => {
+                write!(f, "the MTA-STS policy host's certificate does not verify: {error}")
+            }
+            Self::Invalid(error) => error.fmt(f),
+        }
     }
 }
 

@@ -35,8 +35,16 @@ pub enum StsMode {
     None,
 }
 
+/// One `mx` of a policy: a host, or all hosts one label below a domain (RFC 8461 §4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MxPattern {
+    wildcard: bool,
+    domain: Domain,
+}
+
 impl StsMode {
-    /// The mode as policies write it.
+    /// The word for it in a policy (RFC 8461 §3.2).
     pub fn name(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -44,14 +52,6 @@ impl StsMode {
             Self::None => "none",
         }
     }
-}
-
-/// One `mx` of a policy: a host, or all hosts one label below a domain (RFC 8461 §4.1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MxPattern {
-    wildcard: bool,
-    domain: Domain,
 }
 
 impl MxPattern {
@@ -196,6 +196,15 @@ impl StsPolicy {
         self.mx.iter().any(|pattern| pattern.covers(host))
     }
 
+    /// Its lines, as a report about TLS quotes them (`policy-string`, RFC 8460 §4.2): the known keys
+    /// in this order, each spelt as this program understood it.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec!["version: STSv1".to_owned(), format!("mode: {}", self.mode.name())];
+        lines.extend(self.mx.iter().map(|pattern| format!("mx: {pattern}")));
+        lines.push(format!("max_age: {}", self.max_age.as_secs()));
+        lines
+    }
+
     /// Whether it still holds when it was fetched this long ago.
     pub fn holds(&self, age: Duration) -> bool {
         age < self.max_age
@@ -267,6 +276,13 @@ mod tests {
         let unix = GOOD.replace('\r', "");
         assert_eq!(StsPolicy::parse(unix.as_bytes()), Ok(policy.clone()));
         assert_eq!(StsPolicy::parse(unix.trim_end().as_bytes()), Ok(policy));
+    }
+
+    #[test]
+    fn lines_say_the_same_again() {
+        let policy = StsPolicy::parse(GOOD.replace(": ", ":\t ").as_bytes()).unwrap();
+        assert_eq!(policy.lines(), GOOD.lines().collect::<Vec<_>>());
+        assert_eq!(StsPolicy::parse(policy.lines().join("\n").as_bytes()), Ok(policy));
     }
 
     #[test]

@@ -59,6 +59,15 @@ pub(crate) enum ControlCommand {
     /// Messages that wait to be picked up on the portal.
     #[command(subcommand)]
     Parcel(ParcelCommand),
+    /// What other domains demand of mail to them (MTA-STS).
+    #[command(subcommand)]
+    Sts(StsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StsCommand {
+    /// The policies that are kept, when each was fetched and when it ends.
+    List,
 }
 
 /// Where the secret of the recovery kit goes.

@@ -3,7 +3,7 @@
 use crate::ask::{Source, confirm};
 use crate::cli::{
     AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand, KitOptions,
-    ParcelCommand, QueueCommand, RouteCommand,
+    ParcelCommand, QueueCommand, RouteCommand, StsCommand,
 };
 use crate::failure::Failure;
 use crate::kit;
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::time::Duration;
 use wardpost_admin::{
     AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
-    QueueRequest, Request,
+    QueueRequest, Request, StsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -55,6 +55,7 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Route(RouteCommand::Explain { from, to }) => Request::Route { from, to },
         ControlCommand::Queue(command) => Request::Queue(queue(command)),
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
+        ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
         ControlCommand::Status => Request::Status,
     })
 }

@@ -7,6 +7,7 @@ mod parcel;
 mod queue;
 mod route;
 mod status;
+mod sts;
 
 use crate::error::Failure;
 use crate::request::Request;
@@ -19,6 +20,7 @@ use wardpost_mail::{Address, Domain, Secret};
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
 use wardpost_queue::Queue;
+use wardpost_sts::Policies;
 
 /// What only the program knows and can do.
 pub trait Host: Send + Sync {
@@ -51,6 +53,8 @@ pub struct Parts {
     pub queue: Queue,
     /// What waits to be picked up.
     pub parcels: Parcels,
+    /// Other domains' MTA-STS policies.
+    pub policies: Policies,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -84,6 +88,7 @@ impl Admin {
             Request::Route { from, to } => self.route(&from, &to).await,
             Request::Queue(request) => self.queue(request).await,
             Request::Parcel(request) => self.parcel(request).await,
+            Request::Sts(request) => self.sts(&request),
         }
     }
 

@@ -7,6 +7,7 @@ mod path;
 mod queue;
 mod route;
 mod status;
+mod sts;
 mod table;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
@@ -18,6 +19,7 @@ pub use path::{
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
+pub use sts::StsPolicyView;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,8 @@ pub enum Answer {
     Parcel(ParcelRow),
     /// A new code, seen this once.
     Code(CodeView),
+    /// Other domains' MTA-STS policies.
+    StsPolicies(Vec<StsPolicyView>),
 }
 
 impl Answer {
@@ -82,6 +86,7 @@ impl Answer {
             Self::Parcels(it) => serde_json::to_string_pretty(it),
             Self::Parcel(it) => serde_json::to_string_pretty(it),
             Self::Code(it) => serde_json::to_string_pretty(it),
+            Self::StsPolicies(it) => serde_json::to_string_pretty(it),
         }
     }
 }
@@ -105,6 +110,7 @@ impl fmt::Display for Answer {
             Self::Parcels(it) => parcel::parcels(it, f),
             Self::Parcel(it) => it.fmt(f),
             Self::Code(it) => it.fmt(f),
+            Self::StsPolicies(it) => sts::policies(it, f),
         }
     }
 }

@@ -77,3 +77,29 @@ fn answers_survive_the_wire() {
         assert!(!format!("{answer:?}").contains("cd"));
     }
 }
+
+#[test]
+fn policies_show_their_time_and_trouble() {
+    let view = StsPolicyView {
+        domain: Domain::parse("far.test").unwrap(),
+        mode: "enforce".to_owned(),
+        mx: vec!["*.far.test".to_owned()],
+        max_age: 86_400,
+        id: "1".to_owned(),
+        fetched: unix_text(0),
+        ends: unix_text(86_400),
+        failed: Some(unix_text(3600)),
+        problem: Some("the host was gone".to_owned()),
+    };
+    let answer = Answer::StsPolicies(vec![view]);
+    let text = answer.to_string();
+    assert_eq!(
+        text.lines().nth(1),
+        Some(
+            "far.test  enforce  1970-01-01T00:00:00Z  1970-01-02T00:00:00Z  \
+             1970-01-01T01:00:00Z: the host was gone"
+        )
+    );
+    let json: serde_json::Value = serde_json::from_str(&answer.json().unwrap()).unwrap();
+    assert_eq!(json[0]["mx"][0], "*.far.test");
+}

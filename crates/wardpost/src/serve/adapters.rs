@@ -167,4 +167,3 @@ fn explanation(route: &Route) -> String {
 fn hop(host: HostReport) -> HopView {
     HopView::new(host.preference, host.host, host.addresses, host.path, host.error)
 }
-}

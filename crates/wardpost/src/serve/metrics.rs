@@ -4,6 +4,7 @@
 //! how many accounts are unlocked) is read when somebody looks. No label names a person, an address
 //! or a domain.
 
+use super::roles::Roles;
 use super::state::State;
 use axum::Router;
 use axum::extract::State as Shared;
@@ -24,6 +25,7 @@ use wardpost_net::{Accepted, ServerTls, Shutdown};
 use wardpost_parcel::{ParcelStats, Parcels};
 use wardpost_queue::Queue;
 use wardpost_store::Store;
+use wardpost_sts::Policies;
 
 /// How long one connection may take over a request.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,18 +39,20 @@ pub(crate) struct MetricsPage {
     directory: Directory,
     queue: Queue,
     parcels: Parcels,
+    policies: Policies,
     tls: ServerTls,
     counted: Mutex<Option<(Instant, ParcelStats)>>,
 }
 
 impl MetricsPage {
-    pub(crate) fn new(registry: &Registry, state: &State, tls: &ServerTls) -> Self {
+    pub(crate) fn new(roles: &Roles, state: &State, tls: &ServerTls) -> Self {
         Self {
-            registry: registry.clone(),
+            registry: roles.registry.clone(),
             store: state.store.clone(),
             directory: state.directory.clone(),
             queue: state.queue.clone(),
             parcels: state.parcels.clone(),
+            policies: roles.policies.clone(),
             tls: tls.clone(),
             counted: Mutex::new(None),
         }
@@ -90,6 +94,7 @@ impl MetricsPage {
         families.extend(self.queue_families());
         families.extend(self.parcel_families());
         families.extend(self.directory_families());
+        families.extend(self.policy_families());
         families.extend(self.store_families());
         families
     }
@@ -169,6 +174,30 @@ impl MetricsPage {
                 results.map(|(name, n)| labelled("result", name, counter_metric(n))).into(),
             ),
             counter("wardpost_password_hashes_total", "Full password hashes run", directory.hashes),
+        ]
+    }
+
+    fn policy_families(&self) -> Vec<MetricFamily> {
+        let stats = self.policies.stats();
+        let kept = stats.kept.iter();
+        let kept =
+            kept.map(|(mode, n)| labelled("mode", mode.name(), gauge_metric(*n as f64))).collect();
+        let fetches = stats.fetches.iter();
+        let fetches =
+            fetches.map(|(outcome, n)| labelled("outcome", outcome, counter_metric(*n))).collect();
+        vec![
+            family(
+                "wardpost_mta_sts_policies",
+                "Other domains' MTA-STS policies that are kept, by mode",
+                MetricType::GAUGE,
+                kept,
+            ),
+            family(
+                "wardpost_mta_sts_fetches_total",
+                "Fetches of other domains' MTA-STS policies: ok, or why not in the words of RFC 8460",
+                MetricType::COUNTER,
+                fetches,
+            ),
         ]
     }
 

@@ -28,11 +28,16 @@ use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
 use wardpost_net::{ServerTls, Shutdown, systemd};
 use wardpost_queue::Queue;
+use wardpost_sts::Policies;
 
 /// How long sessions get to finish when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often parcels whose time is over are deleted.
 const EXPIRY: Duration = Duration::from_secs(300);
+/// How often other domains' policies are looked through for those to be fetched again.
+const REFRESH: Duration = Duration::from_secs(3600);
+/// The first time; a machine that has just started may have no network yet.
+const FIRST_REFRESH: Duration = Duration::from_secs(300);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
@@ -76,6 +81,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
+    let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -83,6 +89,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     tracing::info!("stopping");
     systemd::stopping();
     upkeep.abort();
+    refresh.abort();
     stop(&shutdown, running, courier).await;
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.
@@ -120,6 +127,7 @@ fn control(
         mailboxes: state.mailboxes.clone(),
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
+        policies: roles.policies.clone(),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     });
@@ -147,6 +155,16 @@ async fn upkeep(courier: Arc<Courier>, queue: Queue) {
             Ok(items) => tracing::info!(items, "old histories of the queue deleted"),
             Err(error) => tracing::error!(%error, "old histories could not be deleted"),
         }
+    }
+}
+
+/// Keeps other domains' policies from running out (RFC 8461 §10.2).
+async fn refresh(policies: Policies) {
+    let first = tokio::time::Instant::now() + FIRST_REFRESH;
+    let mut ticks = tokio::time::interval_at(first, REFRESH);
+    loop {
+        ticks.tick().await;
+        policies.refresh().await;
     }
 }
 

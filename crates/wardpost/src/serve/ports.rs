@@ -79,7 +79,7 @@ impl Ports {
         let submissions = Arc::clone(&roles.submission);
         let imap = Arc::clone(&roles.imap);
         let (https, http) = (Arc::clone(&roles.portal), Arc::clone(&roles.portal));
-        let page = Arc::new(MetricsPage::new(&roles.registry, state, tls));
+        let page = Arc::new(MetricsPage::new(roles, state, tls));
         vec![
             start.service(self.mx, servers, Mx::turned_away, move |accepted, shutdown| {
                 Arc::clone(&mx).serve(accepted, shutdown)

@@ -9,17 +9,18 @@ use prometheus::process_collector::ProcessCollector;
 use std::sync::Arc;
 use std::time::Duration;
 use wardpost_config::Config;
-use wardpost_courier::Courier;
+use wardpost_courier::{Courier, StsPolicies};
 use wardpost_dns::{HickoryResolver, TrustAnchor};
 use wardpost_imap::Imap;
-use wardpost_mail::Address;
+use wardpost_mail::{Address, Domain};
 use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
-use wardpost_net::{ClientTls, ServerTls, load_roots};
+use wardpost_net::{ClientTls, Https, ServerTls, load_roots};
 use wardpost_portal::Portal;
 use wardpost_sender_auth::SenderAuth;
 use wardpost_signer::Signer;
+use wardpost_sts::Policies;
 use wardpost_submission::Submission;
-use wardpost_verdict::Roots;
+use wardpost_verdict::{Roots, StsFacts};
 
 /// How long finding out about a sender may take.
 const SENDER_TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -34,19 +35,23 @@ pub(crate) struct Roles {
     pub(crate) imap: Arc<Imap>,
     pub(crate) portal: Arc<Portal>,
     pub(crate) courier: Arc<Courier>,
+    pub(crate) policies: Policies,
 }
 
 impl Roles {
     pub(crate) fn new(config: &Config, state: &State, tls: &ServerTls) -> Result<Self, Failure> {
         let resolver = resolver(config)?;
+        let roots = Arc::new(roots(config)?);
         let signer = Arc::new(signer(state.directory.clone()));
+        let policies = policies(state, &resolver, &roots)?;
         let registry = Registry::new();
         let roles = Self {
             mx: mx(config, state, tls, &resolver),
             submission: submission(config, state, tls, &signer),
             imap: imap(config, state, tls),
             portal: portal(config, state, tls)?,
-            courier: courier(config, state, resolver, &signer, &registry)?,
+            courier: courier(config, state, resolver, roots, &policies, &signer, &registry)?,
+            policies,
             registry,
         };
         roles.register().map_err(Failure::from_error)?;
@@ -136,17 +141,37 @@ fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>
         .map_err(Failure::from_error)
 }
 
+/// What other domains demand of those who send them mail.
+fn policies(state: &State, resolver: &HickoryResolver, roots: &Roots) -> Result<Policies, Failure> {
+    let https = Https::new(roots).map_err(Failure::from_error)?;
+    Policies::open(state.store.clone(), Arc::new(resolver.clone()), https)
+        .map_err(Failure::from_error)
+}
+
+/// Other domains' policies in the shape the courier asks for.
+struct Sts(Policies);
+
+#[async_trait]
+impl StsPolicies for Sts {
+    async fn facts(&self, domain: &Domain) -> StsFacts {
+        self.0.facts(domain).await
+    }
+}
+
 fn courier(
     config: &Config,
     state: &State,
     resolver: HickoryResolver,
+    roots: Arc<Roots>,
+    policies: &Policies,
     signer: &Arc<Signer>,
     registry: &Registry,
 ) -> Result<Arc<Courier>, Failure> {
     let parts = wardpost_courier::Parts {
         resolver: Arc::new(resolver),
+        sts: Arc::new(Sts(policies.clone())),
         tls: ClientTls::new().map_err(Failure::from_error)?,
-        roots: Arc::new(roots(config)?),
+        roots,
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
         mailboxes: state.mailboxes.clone(),
