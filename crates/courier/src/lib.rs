@@ -2,13 +2,18 @@
 //!
 //! # The decision
 //! For a direct recipient the mail exchangers of the domain are tried by preference (equal ones in
-//! random order), each by all its addresses: connect, EHLO, STARTTLS, handshake, verdict.
+//! random order). Of each is first asked what its domain publishes about it: the truth of its MX set and
+//! addresses, its TLSA records where DNSSEC proves the way to them (RFC 7672), the domain's MTA-STS policy
+//! (RFC 8461). That makes a [`wardpost_verdict::Policy`], which raises the floor to T4 where the domain
+//! publishes one, or a deferral. Only then is it connected to, at all its addresses: EHLO, STARTTLS,
+//! handshake, EHLO, verdict.
 //!
 //! | what was met | what happens |
 //! | --- | --- |
+//! | an answer that is bogus, or does not come, where the judgement hangs on it | that host is not connected to; if no other takes the message, it is tried again later |
 //! | a host whose path reaches the floor | the message is offered there; its answer is the answer |
 //! | no STARTTLS, a broken handshake, a certificate that does not verify | that host is not used; the next is tried |
-//! | every host that could be spoken to is below the floor, and there was at least one | parcel and notice, in the same attempt |
+//! | every host that could be spoken to is below the floor, there was at least one, and none was left alone for want of the truth | parcel and notice, in the same attempt |
 //! | no host could be spoken to, or DNS gave no answer | tried again later |
 //! | the domain does not exist, takes no mail (null MX), or leads back here | reported to the sender at once |
 //! | 4yz to a recipient | tried again later; 5yz: reported to the sender |
@@ -24,7 +29,8 @@
 //! MAIL can be written only to a [`wardpost_verdict::SecureChannel`], which only a verdict that
 //! reached the floor mints. The one exception is a type of its own (`conversation::Opportunistic`),
 //! takes notices and nothing else, and a notice says nothing: it goes over the best TLS that is to be
-//! had, in clear where there is none.
+//! had, in clear where there is none. A notice is mail all the same: what a domain publishes holds for it
+//! too (`Policy::permits_notice`), and where it is not met the notice waits, and its sender is told.
 //!
 //! # One commit
 //! Outcomes, local deliveries, parcels, notices, code mails and reports of one attempt are written in
@@ -40,11 +46,13 @@
 //! - A handshake that hangs counts as broken, not as out of reach: the message becomes a parcel
 //!   rather than being tried for days.
 //! - Sessions are not resumed: every connection shows its certificate and is judged by it. What saves
-//!   handshakes is keeping admitted connections open for the next message to the same host.
-//!
-//! # Left out for now
-//! DANE, MTA-STS and REQUIRETLS towards the next hop are not looked up yet; a message that asks for
-//! REQUIRETLS becomes a parcel where the server does not announce it.
+//!   handshakes is keeping admitted connections open for the next message to the same host, where they
+//!   are judged again by the policy of that message's domain if it is another.
+//! - A host that fails its domain's published policy is one below the floor: the message becomes a parcel
+//!   at once, where RFC 8461 §5 and RFC 7672 §2.2 would have it wait. Nothing goes to that host, which is
+//!   what both ask for, and the patient need not wait for somebody else's certificate.
+//! - A message that asks for REQUIRETLS (RFC 8689) goes on only over T5; otherwise it becomes a parcel,
+//!   whose page keeps what was asked for better than a relay's promise.
 
 mod approach;
 mod conclude;
