@@ -105,8 +105,7 @@ impl TrustAnchor {
             let known = known.public_key();
             known.algorithm() == algorithm && known.public_bytes() == bytes
         };
-        let covers =
-            |ds: &DS| ds.algorithm() == algorithm && ds.covers(zone, key).unwrap_or(false);
+        let covers = |ds: &DS| ds.algorithm() == algorithm && ds.covers(zone, key).unwrap_or(false);
         self.keys.iter().any(|(name, known)| name == zone && same(known))
             || self.digests.iter().any(|(name, ds)| name == zone && covers(ds))
     }

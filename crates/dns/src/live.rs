@@ -74,6 +74,13 @@ impl HickoryResolver {
         self
     }
 
+    /// Finds out now whether the servers pass signatures on, instead of at the first question.
+    pub async fn settle(&self) {
+        if let Some(validation) = &self.validation {
+            validation.validator().await;
+        }
+    }
+
     /// How answers are validated, and whenever that changes. [`ValidatedBy::Root`] is worth
     /// remembering: see [`Self::known_to_validate`].
     pub fn validated_by(&self) -> watch::Receiver<ValidatedBy> {
@@ -136,11 +143,7 @@ async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Resul
     result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
 }
 
-async fn look(
-    resolver: &TokioResolver,
-    name: &Name,
-    kind: RecordType,
-) -> Result<Traced, DnsError> {
+async fn look(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Result<Traced, DnsError> {
     match resolver.lookup(name.clone(), kind).await {
         Ok(lookup) => Ok(follow(name, kind, lookup.answers())),
         Err(error) => absent(&error),
@@ -172,7 +175,8 @@ fn plain(servers: &[NameServerConfig]) -> Result<TokioResolver, DnsError> {
         .map_err(|error| DnsError::Temporary(error.to_string()))
 }
 
-fn server(address: &SocketAddr) -> NameServerConfig {
+/// A server at that address, over UDP and TCP.
+pub(crate) fn server(address: &SocketAddr) -> NameServerConfig {
     let on_port = |mut connection: ConnectionConfig| {
         connection.port = address.port();
         connection

@@ -37,7 +37,9 @@ impl fmt::Display for ValidatedBy {
         f.write_str(match self {
             Self::Anchor => "validated by the configured trust anchor",
             Self::Root => "validated by the root's keys",
-            Self::Undecided => "not asked yet; validated by the root's keys if signatures come along",
+            Self::Undecided => {
+                "not asked yet; validated by the root's keys if signatures come along"
+            }
             Self::Stripped => "not validated: the servers pass no signatures on",
             Self::Nothing => "not validated",
         })
@@ -69,10 +71,24 @@ impl Validation {
         servers: &[NameServerConfig],
         anchor: Option<TrustAnchor>,
     ) -> Result<Self, DnsError> {
-        let (anchors, state, by) = match anchor {
-            Some(own) => (Anchors::Own(own), State::On, ValidatedBy::Anchor),
-            None => (Anchors::root(), State::Unknown, ValidatedBy::Undecided),
-        };
+        match anchor {
+            Some(own) => {
+                Self::by_anchors(servers, Anchors::Own(own), State::On, ValidatedBy::Anchor)
+            }
+            None => Self::if_it_can(servers, Anchors::root()),
+        }
+    }
+
+    fn if_it_can(servers: &[NameServerConfig], anchors: Anchors) -> Result<Self, DnsError> {
+        Self::by_anchors(servers, anchors, State::Unknown, ValidatedBy::Undecided)
+    }
+
+    fn by_anchors(
+        servers: &[NameServerConfig],
+        anchors: Anchors,
+        state: State,
+        by: ValidatedBy,
+    ) -> Result<Self, DnsError> {
         Ok(Self {
             validator: Validator::new(servers, anchors)?,
             state: Mutex::new(state),
@@ -130,5 +146,55 @@ impl Validation {
     fn set(&self, state: State, by: ValidatedBy) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.by.send_replace(by);
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/lab/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "the lab of the integration tests")]
+mod lab;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::lab::Lab;
+    use super::lab::forger::forge;
+    use super::*;
+    use crate::live::server;
+    use hickory_resolver::proto::rr::{Name, RecordType};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn once_the_root_has_validated_there_is_no_way_back() {
+        let lab = Lab::shared();
+        let stripping = Arc::new(AtomicBool::new(true));
+        let strips = Arc::clone(&stripping);
+        let address = forge(lab.address, move |_, mut reply, _| {
+            if strips.load(Ordering::Relaxed) {
+                for section in [&mut reply.answers, &mut reply.authorities] {
+                    section.retain(|record| record.record_type() != RecordType::RRSIG);
+                }
+            }
+            reply
+        });
+        let anchors = Anchors::Own(lab.root_ds().parse().unwrap());
+        let validation = Validation::if_it_can(&[server(&address)], anchors).unwrap();
+        let by = validation.by();
+        assert_eq!(*by.borrow(), ValidatedBy::Undecided);
+        assert!(validation.validator().await.is_none());
+        assert_eq!(*by.borrow(), ValidatedBy::Stripped);
+        // Not asked again at once; when the time is over, it is.
+        stripping.store(false, Ordering::Relaxed);
+        assert!(validation.validator().await.is_none());
+        validation.set(State::Not(Instant::now()), ValidatedBy::Stripped);
+        assert!(validation.validator().await.is_some());
+        assert_eq!(*by.borrow(), ValidatedBy::Root);
+        stripping.store(true, Ordering::Relaxed);
+        let validator = validation.validator().await.unwrap();
+        let name = Name::from_ascii("secure.test.").unwrap();
+        assert_eq!(validator.look(&name, RecordType::MX).await, Err(DnsError::Bogus));
+        assert_eq!(*by.borrow(), ValidatedBy::Root);
     }
 }

@@ -311,7 +311,9 @@ async fn delegations_are_not_made_up() {
 
 /// Somebody with a zone of his own, below which he has put a digest of his key as if it were another
 /// zone's; he shows that digest when asked for the other zone's.
-fn foreign_digest(forgery: Arc<Forgery>) -> impl Fn(&Query, Message, Knot) -> Message + Send + Sync {
+fn foreign_digest(
+    forgery: Arc<Forgery>,
+) -> impl Fn(&Query, Message, Knot) -> Message + Send + Sync {
     move |query, mut reply, knot| {
         let (victim, host) = (name("secure.test."), name("mx.secure.test."));
         let address = |data| Record::from_rdata(host.clone(), 4, data);
@@ -382,7 +384,8 @@ async fn aliases_by_dname_are_checked() {
     ];
     for (case, tamper) in tampers.into_iter().enumerate() {
         let resolver = resolver(&lab, move |query, mut reply, _| {
-            if *query.name() == name("mx.old.secure.test.") && query.query_type() != RecordType::DS {
+            if *query.name() == name("mx.old.secure.test.") && query.query_type() != RecordType::DS
+            {
                 tamper(&mut reply.answers);
             }
             reply
@@ -395,7 +398,9 @@ async fn aliases_by_dname_are_checked() {
 #[tokio::test]
 async fn servers_that_choke_on_a_question_are_a_temporary_failure() {
     let lab = Lab::shared();
-    for code in [ResponseCode::ServFail, ResponseCode::NotImp, ResponseCode::Refused, ResponseCode::FormErr] {
+    for code in
+        [ResponseCode::ServFail, ResponseCode::NotImp, ResponseCode::Refused, ResponseCode::FormErr]
+    {
         let resolver = resolver(&lab, move |query, mut reply, _| {
             if query.query_type() == RecordType::TLSA {
                 reply.answers.clear();

@@ -8,8 +8,7 @@ use hickory_resolver::proto::dnssec::Nsec3HashAlgorithm;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-const TYPES: [RecordType; 4] =
-    [RecordType::A, RecordType::MX, RecordType::TLSA, RecordType::DS];
+const TYPES: [RecordType; 4] = [RecordType::A, RecordType::MX, RecordType::TLSA, RecordType::DS];
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
@@ -119,18 +118,10 @@ impl Model {
 }
 
 /// A denial of these records.
-fn denial<'a>(
-    zone: &'a Name,
-    nsec: &'a [(Name, NSEC)],
-    nsec3: &'a [(Name, NSEC3)],
-) -> Denial<'a> {
+fn denial<'a>(zone: &'a Name, nsec: &'a [(Name, NSEC)], nsec3: &'a [(Name, NSEC3)]) -> Denial<'a> {
     let links = nsec.iter().map(|(owner, nsec)| (owner, nsec)).collect();
     let records: Vec<(&Name, &NSEC3)> = nsec3.iter().map(|(o, nsec3)| (o, nsec3)).collect();
-    Denial {
-        nsec: NsecChain { zone, links },
-        nsec3: Nsec3Chain::new(zone, &records),
-        ttl: 60,
-    }
+    Denial { nsec: NsecChain { zone, links }, nsec3: Nsec3Chain::new(zone, &records), ttl: 60 }
 }
 
 /// Names in, on the edge of and outside the zone.
@@ -222,9 +213,12 @@ fn opt_out_hides_unsigned_delegations_only() {
 #[test]
 fn costly_hashes_prove_little_and_very_costly_ones_nothing() {
     let model = Model::new();
-    for (iterations, strength) in
-        [(100, Some(Strength::Full)), (101, Some(Strength::Weak)), (500, Some(Strength::Weak)), (501, None)]
-    {
+    for (iterations, strength) in [
+        (100, Some(Strength::Full)),
+        (101, Some(Strength::Weak)),
+        (500, Some(Strength::Weak)),
+        (501, None),
+    ] {
         let nsec3 = model.nsec3(false, iterations);
         let absence = denial(&model.zone, &[], &nsec3).absence(&name("a.z.test."), RecordType::MX);
         assert_eq!(absence, strength.map(|s| (Absence::Type, s)), "{iterations}");
@@ -237,9 +231,13 @@ fn records_of_other_parameters_or_zones_are_left_out() {
     let (mut mixed, other) = (model.nsec3(false, 0), model.nsec3(false, 1));
     mixed.truncate(1);
     mixed.extend(other);
-    let proofs = names().iter().filter(|name| {
-        denial(&model.zone, &[], &mixed).absence(name, RecordType::MX) == Some((Absence::Name, Strength::Full))
-    }).count();
+    let proofs = names()
+        .iter()
+        .filter(|name| {
+            denial(&model.zone, &[], &mixed).absence(name, RecordType::MX)
+                == Some((Absence::Name, Strength::Full))
+        })
+        .count();
     assert_eq!(proofs, 0, "a proof takes more than one record here");
     let nsec3 = model.nsec3(false, 0);
     let above = name("test.");

@@ -259,7 +259,9 @@ impl Validator {
     ) -> Result<Option<Step>, DnsError> {
         for owner in dname_owners(&reply.answers, at) {
             let Some(set) = RrSet::of(&reply.answers, owner, RecordType::DNAME) else { continue };
-            let Judged::Secure { labels, ttl, .. } = self.judge(&set, work).await? else { continue };
+            let Judged::Secure { labels, ttl, .. } = self.judge(&set, work).await? else {
+                continue;
+            };
             let target = match set.records.as_slice() {
                 [dname] if labels == owner.num_labels() => substitute(at, dname)?,
                 _ => return Err(DnsError::Bogus),

@@ -3,7 +3,9 @@
 //! Each record links a name of the zone to the next one in canonical order (RFC 4034 §6.1): nothing
 //! lies between the two. All records given here are proven, and of one zone.
 
-use super::denial::{Absence, Delegation, Strength, depth, has_no, shared, strictly_below, wildcard};
+use super::denial::{
+    Absence, Delegation, Strength, depth, has_no, shared, strictly_below, wildcard,
+};
 use hickory_resolver::proto::dnssec::rdata::NSEC;
 use hickory_resolver::proto::rr::{Name, RecordType};
 

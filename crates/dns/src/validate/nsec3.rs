@@ -129,7 +129,11 @@ impl<'a> Nsec3Chain<'a> {
             let (from, to) = (link.hash.as_slice(), link.nsec3.next_hashed_owner_name());
             let hash = hash.as_slice();
             // The last hash of a zone leads back to the first.
-            if from < to { from < hash && hash < to } else { hash != from && (from < hash || hash < to) }
+            if from < to {
+                from < hash && hash < to
+            } else {
+                hash != from && (from < hash || hash < to)
+            }
         })
     }
 

@@ -4,8 +4,8 @@ use super::chain::{Zone, algorithm};
 use super::denial::depth;
 use super::work::Work;
 use crate::DnsError;
-use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use hickory_resolver::proto::dnssec::Verifier;
+use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use hickory_resolver::proto::rr::rdata::NULL;
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber};
 
@@ -67,20 +67,17 @@ impl<'a> RrSet<'a> {
     ///
     /// # Errors
     /// When that takes too much work.
-    pub(super) fn verify(
-        &self,
-        zone: &Zone,
-        work: &mut Work,
-    ) -> Result<Option<Proven>, DnsError> {
+    pub(super) fn verify(&self, zone: &Zone, work: &mut Work) -> Result<Option<Proven>, DnsError> {
         let signed = self.canonical();
         for (signature, ttl) in &self.signatures {
             let input = signature.input();
             if input.signer_name != zone.name || !self.fits(signature, work.now) {
                 continue;
             }
-            let keys = zone.keys.iter().filter(|key| {
-                key.tag == input.key_tag && algorithm(&key.key) == input.algorithm
-            });
+            let keys = zone
+                .keys
+                .iter()
+                .filter(|key| key.tag == input.key_tag && algorithm(&key.key) == input.algorithm);
             for key in keys.take(MAX_KEYS_WITH_TAG) {
                 work.signature()?;
                 let records = signed.iter();

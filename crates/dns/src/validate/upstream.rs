@@ -44,8 +44,7 @@ impl Upstream {
         options.case_randomization = resolver.case_randomization;
         let attempts = resolver.attempts;
         let context = Arc::new(PoolContext::new(resolver, tls));
-        let pool =
-            NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
+        let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
         Ok(Self { pool: RetryDnsHandle::new(pool, attempts), options })
     }
 

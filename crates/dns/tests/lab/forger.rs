@@ -133,7 +133,8 @@ impl Forgery {
         };
         let tbs = TBS::from_input(&owner, DNSClass::IN, &input, records.iter()).unwrap();
         let rrsig = RRSIG::from_sig(input, self.key.sign(&tbs).unwrap());
-        let rrsig = Record::from_rdata(owner, records[0].ttl, RData::DNSSEC(DNSSECRData::RRSIG(rrsig)));
+        let rrsig =
+            Record::from_rdata(owner, records[0].ttl, RData::DNSSEC(DNSSECRData::RRSIG(rrsig)));
         records.into_iter().chain([rrsig]).collect()
     }
 }
