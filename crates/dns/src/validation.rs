@@ -151,7 +151,7 @@ impl Validation {
 
 #[cfg(test)]
 #[path = "../tests/lab/mod.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "the lab of the integration tests")]
+#[allow(clippy::unwrap_used, reason = "the lab of the integration tests")]
 mod lab;
 
 #[cfg(test)]
