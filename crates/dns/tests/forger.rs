@@ -145,18 +145,15 @@ impl V4 for HickoryResolver {
 #[tokio::test]
 async fn a_denial_must_cover_the_name() {
     let lab = Lab::shared();
-    for zone in ["secure.test", "nsec3.test"] {
-        let at = format!("any.wild.{zone}.");
-        let resolver = resolver(&lab, move |query, mut reply, knot| {
-            if asks(query, &at, RecordType::MX) {
-                let other = knot.ask(&format!("host.wild.{zone}."), RecordType::MX);
-                reply.authorities = other.authorities;
-            }
-            reply
-        });
-        let mx = resolver.mx(&domain(&format!("any.wild.{zone}"))).await;
-        assert_eq!(mx, Err(DnsError::Bogus), "{zone}");
-    }
+    let resolver = resolver(&lab, |query, mut reply, knot| {
+        if asks(query, "any.wild.secure.test.", RecordType::MX) {
+            let other = knot.ask("host.wild.secure.test.", RecordType::MX);
+            reply.authorities = other.authorities;
+        }
+        reply
+    });
+    let mx = resolver.mx(&domain("any.wild.secure.test")).await;
+    assert_eq!(mx, Err(DnsError::Bogus));
 }
 
 /// Somebody else's unsigned records for an absence.
@@ -176,7 +173,7 @@ async fn records_are_not_talked_away() {
             |reply, knot| reply.authorities = strangers_soa(knot),
             |reply, _| reply.authorities.clear(),
             // Signed, by the zone above: but it says nothing of what is below the zone cut.
-            |reply, knot| reply.authorities = knot.ask("secure.tesu.", RecordType::A).authorities,
+            |reply, knot| reply.authorities = knot.ask("secureaa.test.", RecordType::A).authorities,
             |reply, knot| reply.authorities = knot.ask("secure.test.", RecordType::TXT).authorities,
             |reply, knot| {
                 reply.authorities = knot.ask("nobody.secure.test.", RecordType::A).authorities;
@@ -230,7 +227,8 @@ async fn signatures_and_digests_are_not_left_out() {
     });
     let no_digests = resolver(&lab, |query, mut reply, knot| {
         if query.query_type() == RecordType::DS {
-            reply = Message { answers: Vec::new(), authorities: strangers_soa(knot), ..reply };
+            reply.answers.clear();
+            reply.authorities = strangers_soa(knot);
         }
         reply
     });
@@ -265,17 +263,7 @@ fn made_up_delegation(query: &Query, mut reply: Message, knot: Knot) -> Message 
         }
         RecordType::DS => {
             reply.answers.clear();
-            reply.authorities.clear();
-            // Every record there is in that zone.
-            for i in 0..24 {
-                let shown = knot.ask(&format!("x{i}.optout.test."), RecordType::DS);
-                for record in shown.authorities {
-                    if !reply.authorities.contains(&record) {
-                        reply.authorities.push(record);
-                    }
-                }
-            }
-            keep_what_covers(&at, &mut reply.authorities);
+            reply.authorities = opt_out_above(&at, knot);
         }
         _ => {
             without_signatures(&mut reply.answers);
@@ -285,8 +273,8 @@ fn made_up_delegation(query: &Query, mut reply: Message, knot: Knot) -> Message 
     reply
 }
 
-/// Drops NSEC3 records that say nothing of a name's hash.
-fn keep_what_covers(at: &Name, records: &mut Vec<Record>) {
+/// The proof of some other absence in the opt-out zone, as it happens to cover that name's hash.
+fn opt_out_above(at: &Name, knot: Knot) -> Vec<Record> {
     let covers = |record: &Record| {
         let RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) = &record.data else { return false };
         let hash = nsec3.hash_algorithm().hash(nsec3.salt(), at, nsec3.iterations()).unwrap();
@@ -295,9 +283,15 @@ fn keep_what_covers(at: &Name, records: &mut Vec<Record>) {
         let (from, hash, to) = (from.as_slice(), hash.as_ref(), nsec3.next_hashed_owner_name());
         if from < to { from < hash && hash < to } else { from < hash || hash < to }
     };
-    let kept: Vec<Name> = records.iter().filter(|r| covers(r)).map(|r| r.name.clone()).collect();
-    assert_eq!(kept.len(), 1, "the forger found what he looked for");
-    records.retain(|record| kept.contains(&record.name) || record.name == name("optout.test."));
+    for i in 0..1000 {
+        let mut shown = knot.ask(&format!("x{i}.optout.test."), RecordType::DS).authorities;
+        if let Some(found) = shown.iter().find(|record| covers(record)) {
+            let (found, apex) = (found.name.clone(), name("optout.test."));
+            shown.retain(|record| record.name == found || record.name == apex);
+            return shown;
+        }
+    }
+    panic!("the forger did not find what he looked for");
 }
 
 #[tokio::test]
