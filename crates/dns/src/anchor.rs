@@ -7,12 +7,12 @@
 //!                      … )
 //! ```
 //! Name, optional TTL and class (in either order), type and data; parentheses continue a line, `;`
-//! begins a comment, `@` and relative names are not known. A DS names a key by its digest: the key
-//! itself is fetched and compared before the first look-up.
+//! begins a comment, `@` and relative names are not known. A DS names a key by its digest. Whichever it
+//! is, a zone's keys are believed when one of them is named here and has signed them all.
 
 use data_encoding::BASE64;
 use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS};
-use hickory_resolver::proto::dnssec::{Algorithm, PublicKeyBuf, TrustAnchors};
+use hickory_resolver::proto::dnssec::{Algorithm, PublicKey, PublicKeyBuf, TrustAnchors};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use std::path::Path;
 use std::str::FromStr;
@@ -27,6 +27,42 @@ const MAX_FILE: u64 = 64 * 1024;
 pub struct TrustAnchor {
     keys: Vec<(Name, DNSKEY)>,
     digests: Vec<(Name, DS)>,
+}
+
+/// What validation starts from.
+#[derive(Clone)]
+pub(crate) enum Anchors {
+    /// The administrator's own anchor.
+    Own(TrustAnchor),
+    /// The root's keys, as they come with hickory.
+    Root(Name, TrustAnchors),
+}
+
+impl Anchors {
+    /// The real root.
+    pub(crate) fn root() -> Self {
+        Self::Root(Name::root(), TrustAnchors::default())
+    }
+
+    /// The deepest zone with an anchor at or above a name.
+    pub(crate) fn zone_above(&self, name: &Name) -> Option<&Name> {
+        match self {
+            Self::Root(root, _) => Some(root),
+            Self::Own(own) => {
+                let zones = own.keys.iter().map(|(zone, _)| zone);
+                let zones = zones.chain(own.digests.iter().map(|(zone, _)| zone));
+                zones.filter(|zone| zone.zone_of(name)).max_by_key(|zone| zone.num_labels())
+            }
+        }
+    }
+
+    /// Whether a key of this zone is trusted without a signature.
+    pub(crate) fn trusts(&self, zone: &Name, key: &DNSKEY) -> bool {
+        match self {
+            Self::Root(root, keys) => zone == root && keys.contains(key.public_key()),
+            Self::Own(own) => own.names(zone, key),
+        }
+    }
 }
 
 /// Why a file is no trust anchor.
@@ -63,26 +99,15 @@ impl TrustAnchor {
         fs::read_to_string(path)?.parse()
     }
 
-    /// The zones whose keys have to be fetched, for their digests to be turned into keys.
-    pub(crate) fn unknown_zones(&self) -> Vec<Name> {
-        let mut zones: Vec<Name> = self.digests.iter().map(|(zone, _)| zone.clone()).collect();
-        zones.sort();
-        zones.dedup();
-        zones
-    }
-
-    /// The keys, with those of `fetched` that a digest stands for; `None` when there is none.
-    pub(crate) fn keys(&self, fetched: &[(Name, DNSKEY)]) -> Option<TrustAnchors> {
-        let mut anchors = TrustAnchors::empty();
-        let mut any = false;
-        let named = fetched.iter().filter(|(zone, key)| {
-            let covers = |ds: &DS| ds.covers(zone, key).unwrap_or(false);
-            !key.revoke() && self.digests.iter().any(|(name, ds)| name == zone && covers(ds))
-        });
-        for (zone, key) in self.keys.iter().chain(named) {
-            any |= anchors.insert_with_name(key.public_key(), zone.into());
-        }
-        any.then_some(anchors)
+    fn names(&self, zone: &Name, key: &DNSKEY) -> bool {
+        let (algorithm, bytes) = (key.public_key().algorithm(), key.public_key().public_bytes());
+        let same = |known: &DNSKEY| {
+            let known = known.public_key();
+            known.algorithm() == algorithm && known.public_bytes() == bytes
+        };
+        let covers = |ds: &DS| ds.algorithm() == algorithm && ds.covers(zone, key).unwrap_or(false);
+        self.keys.iter().any(|(name, known)| name == zone && same(known))
+            || self.digests.iter().any(|(name, ds)| name == zone && covers(ds))
     }
 
     fn add(&mut self, record: &[&str]) -> Result<(), String> {
@@ -197,20 +222,28 @@ mod tests {
     #[test]
     fn keys_and_digests_are_read() {
         let anchor: TrustAnchor = format!("; anchors\n\n{DS_2017}\n{KEY}").parse().unwrap();
-        assert_eq!(anchor.unknown_zones(), [Name::root()]);
         assert_eq!((anchor.keys.len(), anchor.digests.len()), (1, 1));
-        let anchors = anchor.keys(&[]).unwrap();
-        let (zone, key) = &anchor.keys[0];
-        assert!(anchors.contains_with_name(key.public_key(), &zone.into()));
-        assert!(anchors.is_empty(), "none for the root without a fetched key");
+        let (zone, key) = anchor.keys[0].clone();
+        let anchors = Anchors::Own(anchor);
+        assert!(anchors.trusts(&zone, &key));
+        assert!(!anchors.trusts(&Name::root(), &key), "of its own zone only");
+        let below = Name::from_ascii("a.example.").unwrap();
+        assert_eq!(anchors.zone_above(&below), Some(&zone));
+        assert_eq!(anchors.zone_above(&Name::from_ascii("b.").unwrap()), Some(&Name::root()));
     }
 
     #[test]
-    fn a_fetched_key_counts_only_if_a_digest_names_it() {
-        let anchor: TrustAnchor = DS_2017.parse().unwrap();
-        let other: TrustAnchor = KEY.parse().unwrap();
-        let stranger = other.keys[0].1.clone();
-        assert!(anchor.keys(&[(Name::root(), stranger)]).is_none());
+    fn a_digest_stands_for_its_key_alone() {
+        let root = TrustAnchors::default();
+        let real = DNSKEY::with_flags(257, root.get(0).unwrap().clone());
+        let stranger = KEY.parse::<TrustAnchor>().unwrap().keys[0].1.clone();
+        let anchors = Anchors::Own(DS_2017.parse().unwrap());
+        assert!(anchors.trusts(&Name::root(), &real), "the root's key of 2017");
+        assert!(!anchors.trusts(&Name::root(), &stranger));
+        assert!(Anchors::root().trusts(&Name::root(), &real));
+        assert!(!Anchors::root().trusts(&Name::root(), &stranger));
+        let below = KEY.parse::<TrustAnchor>().unwrap();
+        assert_eq!(Anchors::Own(below).zone_above(&Name::root()), None);
     }
 
     #[test]

@@ -17,23 +17,26 @@
 //! gets through such a server. With the built-in root anchors it is different, since nobody asked
 //! for validation: as long as the servers have never shown a root zone that validates, answers are
 //! [`Dnssec::Indeterminate`], which is to say that mail flows and DANE is out of reach; from the
-//! first one that validates on there is no way back. Whoever sits between us and the servers can
-//! keep that from happening, so a practice that relies on DANE configures an anchor. Reverse
-//! look-ups are claims of a stranger's and are not validated.
+//! first one that validates on there is no way back. [`HickoryResolver::validated_by`] tells when that
+//! was, so that it can be remembered, and [`HickoryResolver::known_to_validate`] takes it up in the
+//! next run. Whoever sits between us and the servers from the very first question on can keep it from
+//! happening, so a practice that relies on DANE configures an anchor. Reverse look-ups are claims of a
+//! stranger's and are not validated.
 //!
-//! Where the validator beneath cannot decide, its word is "bogus", and mail waits: a network failure
-//! on the way to a key, an alias made by DNAME, and an answer from a wildcard in a zone that denies
-//! with NSEC (hickory-net 0.26.3 looks for a denial of the wildcard itself, which no server sends).
+//! A network failure on the way to a key is temporary, a chain that does not hold is bogus; either
+//! way mail waits.
 
 mod anchor;
 mod answer;
 mod fake;
 mod live;
+mod validate;
 mod validation;
 
 pub use anchor::{AnchorError, TrustAnchor};
 pub use fake::FakeResolver;
 pub use live::HickoryResolver;
+pub use validation::ValidatedBy;
 pub use wardpost_verdict::{Dnssec, LookupFailure, Tlsa};
 
 use async_trait::async_trait;

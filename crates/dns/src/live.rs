@@ -1,18 +1,21 @@
 //! Look-ups over the network, by hickory.
 
 use crate::answer::{absent, follow};
-use crate::validation::Validation;
+use crate::validate::{Found, Traced};
+use crate::validation::{ValidatedBy, Validation};
 use crate::{Alias, Answer, DnsError, Dnssec, Mx, MxHost, Resolver, Tlsa, TrustAnchor};
 use async_trait::async_trait;
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use hickory_resolver::{ResolverBuilder, TokioResolver};
+use hickory_resolver::system_conf::read_system_conf;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use wardpost_mail::Domain;
 
 /// How long one try of one server may take.
@@ -24,7 +27,9 @@ const CACHE_ENTRIES: u64 = 8192;
 /// Longest that an answer is kept, whatever its TTL says.
 const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Longest that the absence of an answer is kept: people mend their zones while we wait.
-const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(300);
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(60);
+/// Records of one answer that are used; no set that mail needs is larger.
+const MAX_RECORDS: usize = 64;
 
 /// The resolver that asks real servers. Clones share connections and cache.
 #[derive(Clone)]
@@ -40,7 +45,8 @@ impl HickoryResolver {
     /// # Errors
     /// When the system's settings cannot be read, or name no server.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, DnsError> {
-        Self::build(servers, None)
+        let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
+        Ok(Self { plain: plain(&servers)?, validation: None })
     }
 
     /// Asks these servers, or the system's when there are none given, and validates every answer by
@@ -53,39 +59,83 @@ impl HickoryResolver {
         servers: &[SocketAddr],
         anchor: Option<TrustAnchor>,
     ) -> Result<Self, DnsError> {
-        Self::build(servers, Some(anchor))
-    }
-
-    fn build(
-        servers: &[SocketAddr],
-        validate: Option<Option<TrustAnchor>>,
-    ) -> Result<Self, DnsError> {
         let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
-        let plain = built(builder(&servers)?)?;
-        let validation = validate.map(|anchor| Arc::new(Validation::new(servers, anchor)));
-        Ok(Self { plain, validation })
+        let validation = Some(Arc::new(Validation::new(&servers, anchor)?));
+        Ok(Self { plain: plain(&servers)?, validation })
     }
 
-    /// The resolver beneath, for libraries that bring their own look-ups and should share its
-    /// connections and cache. It does not validate.
+    /// Validates from the first question on, come what may: these servers are known to pass
+    /// signatures on, from an earlier run that saw [`ValidatedBy::Root`].
+    #[must_use]
+    pub fn known_to_validate(self) -> Self {
+        if let Some(validation) = &self.validation {
+            validation.insist();
+        }
+        self
+    }
+
+    /// Finds out now whether the servers pass signatures on, instead of at the first question.
+    pub async fn settle(&self) {
+        if let Some(validation) = &self.validation {
+            validation.validator().await;
+        }
+    }
+
+    /// How answers are validated, and whenever that changes. [`ValidatedBy::Root`] is worth
+    /// remembering: see [`Self::known_to_validate`].
+    pub fn validated_by(&self) -> watch::Receiver<ValidatedBy> {
+        match &self.validation {
+            Some(validation) => validation.by(),
+            None => watch::channel(ValidatedBy::Nothing).1,
+        }
+    }
+
+    /// Hickory's resolver for the same servers, for libraries that bring their own look-ups. It does
+    /// not validate; it leaves that to the servers (it asks without CD), so that where those validate,
+    /// a bogus answer is a failure.
     pub fn hickory(&self) -> TokioResolver {
         self.plain.clone()
     }
 
-    /// The records of one type at `name`, aliases followed. The list may be empty: NODATA.
-    async fn records(&self, name: Name, kind: RecordType) -> Result<Answer<Vec<Record>>, DnsError> {
+    async fn trace(&self, name: &Name, kind: RecordType) -> Result<Traced, DnsError> {
         let looking = async {
-            let validating = match &self.validation {
-                Some(validation) => validation.resolver(&self.plain).await?,
-                None => None,
+            let validator = match &self.validation {
+                Some(validation) if !is_special(name) => validation.validator().await,
+                _ => None,
             };
-            match validating {
-                Some(validating) => look(&validating, name, kind, true).await,
-                None => look(&self.plain, name, kind, false).await,
+            match validator {
+                Some(validator) => validator.look(name, kind).await,
+                None => look(&self.plain, name, kind).await,
             }
         };
         in_time(looking).await
     }
+
+    /// The records of one type at `name`, aliases followed. The list may be empty: NODATA.
+    async fn records(&self, name: Name, kind: RecordType) -> Result<Answer<Vec<Record>>, DnsError> {
+        answer(self.trace(&name, kind).await?)
+    }
+}
+
+/// Names that are never asked for (RFC 6761 §6.3, §6.4; RFC 7686): hickory answers them itself.
+fn is_special(name: &Name) -> bool {
+    let top = name.iter().next_back().unwrap_or_default();
+    let special: [&[u8]; 3] = [b"localhost", b"invalid", b"onion"];
+    special.iter().any(|special| top.eq_ignore_ascii_case(special))
+}
+
+/// An alias that leads to a name that mail cannot use leads nowhere.
+fn answer(traced: Traced) -> Result<Answer<Vec<Record>>, DnsError> {
+    let Found::Records(mut value) = traced.found else { return Err(DnsError::NoSuchDomain) };
+    value.truncate(MAX_RECORDS);
+    let alias = match traced.alias {
+        Some((initial, end)) => {
+            let canonical = host(&end).ok_or(DnsError::NoSuchDomain)?;
+            Some(Alias { initial, canonical })
+        }
+        None => None,
+    };
+    Ok(Answer { value, dnssec: traced.dnssec, alias })
 }
 
 async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
@@ -93,41 +143,40 @@ async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Resul
     result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
 }
 
-async fn look(
-    resolver: &TokioResolver,
-    name: Name,
-    kind: RecordType,
-    validated: bool,
-) -> Result<Answer<Vec<Record>>, DnsError> {
+async fn look(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Result<Traced, DnsError> {
     match resolver.lookup(name.clone(), kind).await {
-        Ok(lookup) => follow(&name, kind, lookup.answers()),
-        Err(error) => absent(&error, validated),
+        Ok(lookup) => Ok(follow(name, kind, lookup.answers())),
+        Err(error) => absent(&error),
     }
 }
 
-/// A resolver that is yet to be built, for these servers or, without any, the system's.
-pub(crate) fn builder(
+/// Servers to ask, those given or the system's, and how.
+pub(crate) fn tuned(
     servers: &[NameServerConfig],
-) -> Result<ResolverBuilder<TokioRuntimeProvider>, DnsError> {
-    let mut builder = if servers.is_empty() {
-        TokioResolver::builder_tokio().map_err(|error| {
+) -> Result<(Vec<NameServerConfig>, ResolverOpts), DnsError> {
+    let (servers, mut options) = if servers.is_empty() {
+        let (config, options) = read_system_conf().map_err(|error| {
             DnsError::Temporary(format!("the system's DNS settings cannot be read: {error}"))
-        })?
+        })?;
+        (config.name_servers, options)
     } else {
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.to_vec());
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        (servers.to_vec(), ResolverOpts::default())
     };
-    tune(builder.options_mut());
-    Ok(builder)
+    tune(&mut options);
+    Ok((servers, options))
 }
 
-pub(crate) fn built(
-    builder: ResolverBuilder<TokioRuntimeProvider>,
-) -> Result<TokioResolver, DnsError> {
-    builder.build().map_err(|error| DnsError::Temporary(error.to_string()))
+fn plain(servers: &[NameServerConfig]) -> Result<TokioResolver, DnsError> {
+    let (servers, options) = tuned(servers)?;
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .with_options(options)
+        .build()
+        .map_err(|error| DnsError::Temporary(error.to_string()))
 }
 
-fn server(address: &SocketAddr) -> NameServerConfig {
+/// A server at that address, over UDP and TCP.
+pub(crate) fn server(address: &SocketAddr) -> NameServerConfig {
     let on_port = |mut connection: ConnectionConfig| {
         connection.port = address.port();
         connection
@@ -145,7 +194,7 @@ fn tune(options: &mut ResolverOpts) {
     options.cache_size = CACHE_ENTRIES;
     options.positive_max_ttl = Some(MAX_TTL);
     options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
-    // So that it can be told whether an alias is proven.
+    // So that it can be told what is an alias of what.
     options.preserve_intermediates = true;
 }
 
@@ -205,12 +254,11 @@ impl Resolver for HickoryResolver {
         let name = Name::from_labels(service)
             .and_then(|service| service.append_name(&name))
             .map_err(|_| DnsError::NoSuchDomain)?;
-        let found = match self.records(name, RecordType::TLSA).await {
-            // That nobody can tell who signed for it is all right: no records, no demand.
-            Err(DnsError::NoSuchDomain) => Answer::new(Vec::new(), Dnssec::Indeterminate),
-            other => other?,
-        };
-        Ok(found.map(|records| records.iter().filter_map(tlsa_of).collect()))
+        let traced = self.trace(&name, RecordType::TLSA).await?;
+        if traced.found == Found::NoName {
+            return Ok(Answer::new(Vec::new(), traced.dnssec));
+        }
+        Ok(answer(traced)?.map(|records| records.iter().filter_map(tlsa_of).collect()))
     }
 
     async fn txt(&self, name: &Domain) -> Result<Answer<Vec<Vec<u8>>>, DnsError> {
@@ -224,7 +272,7 @@ impl Resolver for HickoryResolver {
 
     async fn reverse(&self, address: IpAddr) -> Result<Answer<Vec<Domain>>, DnsError> {
         let name = Name::from(address);
-        let found = in_time(look(&self.plain, name, RecordType::PTR, false)).await?;
+        let found = answer(in_time(look(&self.plain, &name, RecordType::PTR)).await?)?;
         let claim = |record: &Record| match &record.data {
             RData::PTR(ptr) => host(&ptr.0),
             _ => None,
@@ -251,6 +299,9 @@ type Looked = Result<Answer<Vec<Record>>, DnsError>;
 /// addresses at all, it counts.
 fn join_families(v4: Looked, v6: Looked) -> Result<Answer<Vec<IpAddr>>, DnsError> {
     let mut joined = Answer::new(Vec::new(), Dnssec::Indeterminate);
+    if let (Ok(v4), Ok(v6)) = (&v4, &v6) {
+        joined.dnssec = v4.dnssec.and(v6.dnssec);
+    }
     let mut failure = None;
     for family in [v4, v6] {
         match family {

@@ -1,16 +1,13 @@
 //! Whether to validate, and by which keys.
 
-use crate::answer::absent;
-use crate::live::{builder, built};
+use crate::anchor::Anchors;
+use crate::validate::Validator;
 use crate::{DnsError, TrustAnchor};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::NameServerConfig;
-use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData};
-use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::RwLock;
+use tokio::sync::watch;
 
 /// How long servers that pass no signatures on are left alone before they are tried again.
 const AGAIN: Duration = Duration::from_secs(300);
@@ -18,112 +15,186 @@ const AGAIN: Duration = Duration::from_secs(300);
 const AGAIN_SOON: Duration = Duration::from_secs(15);
 /// How long one such try may hold up a look-up.
 const TRY: Duration = Duration::from_secs(6);
-/// How long the absence of a record is kept. Hickory has no TTL for a validated absence, so this
-/// stands in for it; short, because people mend their zones while we wait.
-const ABSENCE: Duration = Duration::from_secs(10);
 
-/// The validating resolver, from the time that there is one.
-pub(crate) struct Validation {
-    servers: Vec<NameServerConfig>,
-    anchor: Option<TrustAnchor>,
-    state: RwLock<State>,
+/// How a resolver validates its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValidatedBy {
+    /// By the administrator's own trust anchor, always.
+    Anchor,
+    /// By the root's keys: the servers have shown a root zone that validates, and from then on there
+    /// is no way back.
+    Root,
+    /// By the root's keys, if the servers turn out to pass signatures on; nothing was asked yet.
+    Undecided,
+    /// Not at all so far: the servers have never shown a root zone that validates.
+    Stripped,
+    /// Not at all, by decision.
+    Nothing,
 }
 
+impl fmt::Display for ValidatedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anchor => "validated by the configured trust anchor",
+            Self::Root => "validated by the root's keys",
+            Self::Undecided => {
+                "not asked yet; validated by the root's keys if signatures come along"
+            }
+            Self::Stripped => "not validated: the servers pass no signatures on",
+            Self::Nothing => "not validated",
+        })
+    }
+}
+
+/// The validator, from the time that it is known to be of use.
+pub(crate) struct Validation {
+    validator: Validator,
+    state: Mutex<State>,
+    /// Held by whoever tries the servers.
+    trying: tokio::sync::Mutex<()>,
+    by: watch::Sender<ValidatedBy>,
+}
+
+#[derive(Debug, Clone, Copy)]
 enum State {
-    /// Nothing is known yet, or it is time to look again.
+    /// Nothing is known yet.
     Unknown,
     /// The servers were seen to pass no signatures on: not before then.
     Not(Instant),
     /// Every answer is validated, from now on.
-    On(Box<TokioResolver>),
+    On,
 }
 
 impl Validation {
     /// Without an anchor of the administrator's own, the root's built-in keys are used if they can.
-    pub(crate) fn new(servers: Vec<NameServerConfig>, anchor: Option<TrustAnchor>) -> Self {
-        Self { servers, anchor, state: RwLock::new(State::Unknown) }
-    }
-
-    /// The resolver to ask; `None` when nothing can be validated and nothing has to be.
-    pub(crate) async fn resolver(
-        &self,
-        plain: &TokioResolver,
-    ) -> Result<Option<TokioResolver>, DnsError> {
-        if let Some(known) = self.state.read().await.known() {
-            return Ok(known);
-        }
-        let mut state = self.state.write().await;
-        if let Some(known) = state.known() {
-            return Ok(known);
-        }
-        let (found, again) = match &self.anchor {
-            Some(anchor) => {
-                let fetched = fetch(plain, &anchor.unknown_zones()).await?;
-                // None of the zone's keys is the one that was named: that may mend itself, too.
-                let keys = anchor.keys(&fetched).ok_or(DnsError::Bogus)?;
-                (Some(self.validating(keys)?), AGAIN)
+    pub(crate) fn new(
+        servers: &[NameServerConfig],
+        anchor: Option<TrustAnchor>,
+    ) -> Result<Self, DnsError> {
+        match anchor {
+            Some(own) => {
+                Self::by_anchors(servers, Anchors::Own(own), State::On, ValidatedBy::Anchor)
             }
-            None => {
-                let candidate = self.validating(TrustAnchors::default())?;
-                let (passes, again) = passes_signatures(&candidate).await;
-                (passes.then_some(candidate), again)
+            None => Self::if_it_can(servers, Anchors::root()),
+        }
+    }
+
+    fn if_it_can(servers: &[NameServerConfig], anchors: Anchors) -> Result<Self, DnsError> {
+        Self::by_anchors(servers, anchors, State::Unknown, ValidatedBy::Undecided)
+    }
+
+    fn by_anchors(
+        servers: &[NameServerConfig],
+        anchors: Anchors,
+        state: State,
+        by: ValidatedBy,
+    ) -> Result<Self, DnsError> {
+        Ok(Self {
+            validator: Validator::new(servers, anchors)?,
+            state: Mutex::new(state),
+            trying: tokio::sync::Mutex::default(),
+            by: watch::Sender::new(by),
+        })
+    }
+
+    /// Validates from the first question on.
+    pub(crate) fn insist(&self) {
+        if !matches!(self.state(), State::On) {
+            self.set(State::On, ValidatedBy::Root);
+        }
+    }
+
+    pub(crate) fn by(&self) -> watch::Receiver<ValidatedBy> {
+        self.by.subscribe()
+    }
+
+    /// The validator to ask; `None` when nothing can be validated and nothing has to be.
+    pub(crate) async fn validator(&self) -> Option<&Validator> {
+        if let Some(known) = self.known() {
+            return known;
+        }
+        let _trying = self.trying.lock().await;
+        if let Some(known) = self.known() {
+            return known;
+        }
+        let again = match tokio::time::timeout(TRY, self.validator.knows_the_root()).await {
+            Ok(Ok(true)) => {
+                self.set(State::On, ValidatedBy::Root);
+                return Some(&self.validator);
             }
+            Ok(Ok(false)) => AGAIN,
+            Ok(Err(_)) | Err(_) => AGAIN_SOON,
         };
-        *state = match &found {
-            Some(resolver) => State::On(Box::new(resolver.clone())),
-            None => State::Not(Instant::now() + again),
-        };
-        Ok(found)
+        self.set(State::Not(Instant::now() + again), ValidatedBy::Stripped);
+        None
     }
 
-    fn validating(&self, keys: TrustAnchors) -> Result<TokioResolver, DnsError> {
-        let mut builder = builder(&self.servers)?.with_trust_anchor(Arc::new(keys));
-        builder.options_mut().negative_min_ttl = Some(ABSENCE);
-        built(builder)
-    }
-}
-
-impl State {
-    fn known(&self) -> Option<Option<TokioResolver>> {
-        match self {
-            Self::On(resolver) => Some(Some(TokioResolver::clone(resolver))),
-            Self::Not(until) if Instant::now() < *until => Some(None),
-            Self::Unknown | Self::Not(_) => None,
+    /// What is known without asking.
+    fn known(&self) -> Option<Option<&Validator>> {
+        match self.state() {
+            State::On => Some(Some(&self.validator)),
+            State::Not(until) if Instant::now() < until => Some(None),
+            State::Unknown | State::Not(_) => None,
         }
     }
-}
 
-/// Whether the root's own keys validate as these servers give them, and if not, when to ask again.
-async fn passes_signatures(candidate: &TokioResolver) -> (bool, Duration) {
-    let looking = candidate.lookup(Name::root(), RecordType::DNSKEY);
-    let proven = |record: &Record| {
-        record.record_type() == RecordType::DNSKEY && record.proof == Proof::Secure
-    };
-    match tokio::time::timeout(TRY, looking).await {
-        Ok(Ok(lookup)) => (lookup.answers().iter().any(proven), AGAIN),
-        Ok(Err(error)) => match absent(&error, true) {
-            Err(DnsError::Temporary(_)) => (false, AGAIN_SOON),
-            _ => (false, AGAIN),
-        },
-        Err(_) => (false, AGAIN_SOON),
+    fn state(&self) -> State {
+        // A panic elsewhere leaves a state that is still a state.
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State, by: ValidatedBy) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.by.send_replace(by);
     }
 }
 
-/// The keys that zones show, not validated: whoever asks compares them with digests.
-async fn fetch(plain: &TokioResolver, zones: &[Name]) -> Result<Vec<(Name, DNSKEY)>, DnsError> {
-    let mut keys = Vec::new();
-    for zone in zones {
-        match plain.lookup(zone.clone(), RecordType::DNSKEY).await {
-            Ok(lookup) => keys.extend(lookup.answers().iter().filter_map(|r| match &r.data {
-                RData::DNSSEC(DNSSECRData::DNSKEY(key)) => Some((zone.clone(), key.clone())),
-                _ => None,
-            })),
-            // A zone without keys, or that is not there, has nothing that could be trusted.
-            Err(error) => match absent(&error, false) {
-                Err(error) if error.is_temporary() => return Err(error),
-                _ => {}
-            },
-        }
+#[cfg(test)]
+#[path = "../tests/lab/mod.rs"]
+#[allow(clippy::unwrap_used, reason = "the lab of the integration tests")]
+mod lab;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::lab::Lab;
+    use super::lab::forger::forge;
+    use super::*;
+    use crate::live::server;
+    use hickory_resolver::proto::rr::{Name, RecordType};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn once_the_root_has_validated_there_is_no_way_back() {
+        let lab = Lab::shared();
+        let stripping = Arc::new(AtomicBool::new(true));
+        let strips = Arc::clone(&stripping);
+        let address = forge(lab.address, move |_, mut reply, _| {
+            if strips.load(Ordering::Relaxed) {
+                for section in [&mut reply.answers, &mut reply.authorities] {
+                    section.retain(|record| record.record_type() != RecordType::RRSIG);
+                }
+            }
+            reply
+        });
+        let anchors = Anchors::Own(lab.root_ds().parse().unwrap());
+        let validation = Validation::if_it_can(&[server(&address)], anchors).unwrap();
+        let by = validation.by();
+        assert_eq!(*by.borrow(), ValidatedBy::Undecided);
+        assert!(validation.validator().await.is_none());
+        assert_eq!(*by.borrow(), ValidatedBy::Stripped);
+        // Not asked again at once; when the time is over, it is.
+        stripping.store(false, Ordering::Relaxed);
+        assert!(validation.validator().await.is_none());
+        validation.set(State::Not(Instant::now()), ValidatedBy::Stripped);
+        assert!(validation.validator().await.is_some());
+        assert_eq!(*by.borrow(), ValidatedBy::Root);
+        stripping.store(true, Ordering::Relaxed);
+        let validator = validation.validator().await.unwrap();
+        let name = Name::from_ascii("secure.test.").unwrap();
+        assert_eq!(validator.look(&name, RecordType::MX).await, Err(DnsError::Bogus));
+        assert_eq!(*by.borrow(), ValidatedBy::Root);
     }
-    Ok(keys)
 }

@@ -5,11 +5,18 @@ use crate::system_key;
 use std::path::Path;
 use std::time::SystemTime;
 use wardpost_config::Config;
+use wardpost_dns::TrustAnchor;
 use wardpost_net::ServerTls;
 
 /// Checks everything and tells all that is wrong, not only the first thing.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
-    let checks = [certificate(config), key(config), data_directory(config), roots(config)];
+    let checks = [
+        certificate(config),
+        key(config),
+        data_directory(config),
+        roots(config),
+        trust_anchor(config),
+    ];
     let mut wrong: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
     wrong.extend(not_yet(config));
     if wrong.is_empty() {
@@ -60,6 +67,12 @@ fn data_directory(config: &Config) -> Result<(), String> {
 fn roots(config: &Config) -> Result<(), String> {
     let extra = config.transport.extra_roots.as_deref();
     wardpost_net::load_roots(extra).map(drop).map_err(|error| error.to_string())
+}
+
+fn trust_anchor(config: &Config) -> Result<(), String> {
+    let Some(file) = &config.dns.trust_anchor else { return Ok(()) };
+    let anchor = TrustAnchor::read_file(file);
+    anchor.map(drop).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Settings whose time has not come.

@@ -92,6 +92,26 @@ fn check_says_fine_or_everything_that_is_wrong() {
 }
 
 #[test]
+fn check_says_what_is_wrong_with_a_trust_anchor() {
+    let place = Place::new(&format!("{LEAST}[dns]\ntrust_anchor = \"root.key\"\n"));
+    let output = place.run(&["check"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("root.key: the trust anchor cannot be read"),
+        "{}",
+        said(&output)
+    );
+    std::fs::write(place.path("root.key"), "; ours\n. IN A 127.0.0.1\n").unwrap();
+    let output = place.run(&["check"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let mistake = "line 2 of the trust anchor: \"A\" is neither DNSKEY nor DS";
+    assert!(said(&output).contains(mistake), "{}", said(&output));
+    let digest = "00".repeat(32);
+    std::fs::write(place.path("root.key"), format!(". IN DS 4711 13 2 {digest}\n")).unwrap();
+    assert_eq!(place.run(&["check"], "").status.code(), Some(0));
+}
+
+#[test]
 fn a_lost_key_is_refused_and_nothing_is_touched() {
     let place = Place::new(LEAST);
     std::fs::create_dir(place.path("data")).unwrap();

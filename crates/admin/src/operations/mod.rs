@@ -34,6 +34,8 @@ pub trait Host: Send + Sync {
     fn listeners(&self) -> Vec<ListenerView>;
     /// Its certificate.
     fn certificate(&self) -> CertificateView;
+    /// How DNS answers are validated, in words.
+    fn dns(&self) -> String;
 }
 
 /// Finds out how a message would go. Talks to other mail servers, but sends nothing.

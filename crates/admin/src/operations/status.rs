@@ -16,6 +16,7 @@ impl Admin {
             started: time_text(parts.host.started()),
             listeners: parts.host.listeners(),
             certificate: parts.host.certificate(),
+            dns: parts.host.dns(),
             domains: parts.directory.domains(),
             accounts: directory.accounts,
             unlocked: directory.unlocked,

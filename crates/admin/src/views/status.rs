@@ -18,6 +18,8 @@ pub struct StatusView {
     pub listeners: Vec<ListenerView>,
     /// Its certificate.
     pub certificate: CertificateView,
+    /// How DNS answers are validated.
+    pub dns: String,
     /// Domains served, the main one first.
     pub domains: Vec<Domain>,
     /// Accounts.
@@ -64,6 +66,7 @@ impl fmt::Display for StatusView {
         let own =
             if self.certificate.self_signed { ", self-signed: not trusted by others" } else { "" };
         writeln!(f, "  certificate  until {}{own}", self.certificate.expires)?;
+        writeln!(f, "  dns          {}", self.dns)?;
         let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
         writeln!(f, "  domains      {}", domains.join(", "))?;
         writeln!(f, "  accounts     {}, {} unlocked", self.accounts, self.unlocked)?;

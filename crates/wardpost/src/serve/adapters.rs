@@ -5,12 +5,14 @@ use super::state::State;
 use async_trait::async_trait;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
+use tokio::sync::watch;
 use wardpost_admin::{
     CertificateView, HopView, Host, ListenerView, RouteExplainer, RouteView, time_text,
 };
 use wardpost_config::Config;
 use wardpost_courier::{Courier, HostReport};
 use wardpost_directory::{Directory, DkimAlgorithm, DkimKey, Resolution};
+use wardpost_dns::ValidatedBy;
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
@@ -51,15 +53,17 @@ pub(crate) struct Program {
     started: SystemTime,
     listeners: OnceLock<Vec<ListenerView>>,
     tls: ServerTls,
+    dns: watch::Receiver<ValidatedBy>,
 }
 
 impl Program {
-    pub(crate) fn new(config: &Config, tls: &ServerTls) -> Self {
+    pub(crate) fn new(config: &Config, tls: &ServerTls, dns: watch::Receiver<ValidatedBy>) -> Self {
         Self {
             hostname: config.hostname.clone(),
             started: SystemTime::now(),
             listeners: OnceLock::new(),
             tls: tls.clone(),
+            dns,
         }
     }
 
@@ -92,6 +96,10 @@ impl Host for Program {
             expires: time_text(self.tls.expires_at()),
             self_signed: self.tls.is_self_signed(),
         }
+    }
+
+    fn dns(&self) -> String {
+        self.dns.borrow().to_string()
     }
 }
 

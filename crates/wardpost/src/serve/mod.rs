@@ -6,6 +6,7 @@
 //! store closes last: by then nobody can be promised anything any more.
 
 mod adapters;
+mod dns;
 mod metrics;
 mod ports;
 mod roles;
@@ -71,8 +72,9 @@ async fn daemon(config: &Config) -> Result<(), Failure> {
 async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
     let tls = server_tls(config)?;
-    let roles = Roles::new(config, state, &tls)?;
-    let program = Arc::new(Program::new(config, &tls));
+    let resolver = dns::resolver(config, &state.store)?;
+    let roles = Roles::new(config, state, &tls, resolver.clone())?;
+    let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));
     let control_stop = Shutdown::new();
     let control = control(config, state, &roles, Arc::clone(&program), &control_stop)?;
     let ports = Ports::bind(&config.listen)?;
@@ -82,6 +84,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
     let refresh = tokio::spawn(refresh(roles.policies.clone()));
+    let dns = tokio::spawn(dns::watch(resolver, state.store.clone(), dns::record(config)));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -90,6 +93,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     systemd::stopping();
     upkeep.abort();
     refresh.abort();
+    dns.abort();
     stop(&shutdown, running, courier).await;
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wardpost_config::Config;
 use wardpost_courier::{Courier, StsPolicies};
-use wardpost_dns::{HickoryResolver, TrustAnchor};
+use wardpost_dns::HickoryResolver;
 use wardpost_imap::Imap;
 use wardpost_mail::{Address, Domain};
 use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
@@ -39,8 +39,12 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    pub(crate) fn new(config: &Config, state: &State, tls: &ServerTls) -> Result<Self, Failure> {
-        let resolver = resolver(config)?;
+    pub(crate) fn new(
+        config: &Config,
+        state: &State,
+        tls: &ServerTls,
+        resolver: HickoryResolver,
+    ) -> Result<Self, Failure> {
         let roots = Arc::new(roots(config)?);
         let signer = Arc::new(signer(state.directory.clone()));
         let policies = policies(state, &resolver, &roots)?;
@@ -65,18 +69,6 @@ impl Roles {
         self.imap.metrics().register(&self.registry)?;
         self.portal.register(&self.registry)
     }
-}
-
-fn resolver(config: &Config) -> Result<HickoryResolver, Failure> {
-    let servers = &config.dns.servers;
-    match &config.dns.trust_anchor {
-        Some(file) => {
-            let anchor = TrustAnchor::read_file(file).map_err(Failure::from_error)?;
-            HickoryResolver::validating(servers, Some(anchor))
-        }
-        None => HickoryResolver::new(servers),
-    }
-    .map_err(Failure::from_error)
 }
 
 fn mx(config: &Config, state: &State, tls: &ServerTls, resolver: &HickoryResolver) -> Arc<Mx> {
