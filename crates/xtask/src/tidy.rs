@@ -16,7 +16,10 @@ const FLOORS: &[(u8, &[&str])] = &[
     (1, &["message", "smtp", "imap-wire"]),
     (2, &["policy", "verdict", "keys"]),
     (3, &["config", "store", "dns", "net"]),
-    (4, &["directory", "mailbox", "queue", "parcel", "signer", "smtp-io", "sts", "pins", "reports"]),
+    (
+        4,
+        &["directory", "mailbox", "queue", "parcel", "signer", "smtp-io", "sts", "pins", "reports"],
+    ),
     (5, &["mx", "submission", "courier", "imap", "portal", "admin", "sender-auth"]),
     (6, &["wardpost", "xtask"]),
 ];
