@@ -88,7 +88,7 @@ impl HickoryResolver {
     }
 }
 
-async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
+pub(crate) async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
     let result = tokio::time::timeout(LOOKUP_TIMEOUT, looking).await;
     result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
 }
@@ -127,7 +127,7 @@ pub(crate) fn built(
     builder.build().map_err(|error| DnsError::Temporary(error.to_string()))
 }
 
-fn server(address: &SocketAddr) -> NameServerConfig {
+pub(crate) fn server(address: &SocketAddr) -> NameServerConfig {
     let on_port = |mut connection: ConnectionConfig| {
         connection.port = address.port();
         connection
@@ -149,7 +149,16 @@ fn tune(options: &mut ResolverOpts) {
     options.preserve_intermediates = true;
 }
 
-fn absolute(domain: &Domain) -> Result<Name, DnsError> {
+/// `_port._tcp.host` (RFC 6698 §3).
+pub(crate) fn service(host: &Domain, port: u16) -> Result<Name, DnsError> {
+    let host = absolute(host)?;
+    let labels = [format!("_{port}").into_bytes(), b"_tcp".to_vec()];
+    Name::from_labels(labels)
+        .and_then(|service| service.append_name(&host))
+        .map_err(|_| DnsError::NoSuchDomain)
+}
+
+pub(crate) fn absolute(domain: &Domain) -> Result<Name, DnsError> {
     let mut name = Name::from_ascii(domain.as_str()).map_err(|_| DnsError::NoSuchDomain)?;
     name.set_fqdn(true);
     Ok(name)
@@ -200,12 +209,7 @@ impl Resolver for HickoryResolver {
     }
 
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError> {
-        let name = absolute(host)?;
-        let service = [format!("_{port}").into_bytes(), b"_tcp".to_vec()];
-        let name = Name::from_labels(service)
-            .and_then(|service| service.append_name(&name))
-            .map_err(|_| DnsError::NoSuchDomain)?;
-        let found = match self.records(name, RecordType::TLSA).await {
+        let found = match self.records(service(host, port)?, RecordType::TLSA).await {
             // That nobody can tell who signed for it is all right: no records, no demand.
             Err(DnsError::NoSuchDomain) => Answer::new(Vec::new(), Dnssec::Indeterminate),
             other => other?,
@@ -233,7 +237,7 @@ impl Resolver for HickoryResolver {
     }
 }
 
-fn tlsa_of(record: &Record) -> Option<Tlsa> {
+pub(crate) fn tlsa_of(record: &Record) -> Option<Tlsa> {
     match &record.data {
         RData::TLSA(tlsa) => Some(Tlsa {
             usage: tlsa.cert_usage.into(),
