@@ -15,7 +15,6 @@
 //!
 //! Whoever calls says what time it is.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wardpost_dns::OwnRecords;
@@ -254,7 +253,7 @@ impl Inner {
 
     /// Commits a domain's keys together with `batch`, then shows them. The caller holds `writer`.
     pub(crate) async fn replace_domain(
-        self: Arc<Self>,
+        &self,
         mut batch: Batch,
         domain: Domain,
         keys: DomainKeys,
