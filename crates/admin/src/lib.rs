@@ -22,12 +22,13 @@ pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
 pub use request::{
-    AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
-    Request,
+    AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ParcelRequest,
+    QueueRequest, Request, TlsRequest,
 };
 pub use server::serve;
 pub use views::{
-    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
-    DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
-    QueueRecipientView, RouteView, StatusView, time_text,
+    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DkimPairView,
+    DkimView, DnsRecordView, DomainView, EvidenceView, HopView, ListenerView, MadeSecret,
+    NextKeyView, ParcelRow, QueueItemView, QueueRecipientView, RouteView, StatusView, TlsKeyView,
+    TlsView, time_text,
 };
