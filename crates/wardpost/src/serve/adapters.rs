@@ -1,8 +1,10 @@
 //! Where one part's shape meets another's.
 
+use super::publishing::mta_sts;
 use super::roles::Roles;
 use super::state::State;
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use wardpost_admin::{
@@ -14,6 +16,7 @@ use wardpost_directory::{Directory, DkimAlgorithm, DkimKey, Resolution};
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
+use wardpost_publish::OwnPolicy;
 use wardpost_signer::{Algorithm, Signer, SigningKey};
 
 /// A signer that asks the directory, so that domains may come and go.
@@ -50,6 +53,8 @@ pub(crate) struct Program {
     started: SystemTime,
     listeners: OnceLock<Vec<ListenerView>>,
     tls: ServerTls,
+    key_file: Option<PathBuf>,
+    mta_sts: Option<OwnPolicy>,
 }
 
 impl Program {
@@ -59,6 +64,8 @@ impl Program {
             started: SystemTime::now(),
             listeners: OnceLock::new(),
             tls: tls.clone(),
+            key_file: config.tls.as_ref().map(|files| files.private_key.clone()),
+            mta_sts: mta_sts(config),
         }
     }
 
@@ -89,8 +96,20 @@ impl Host for Program {
     fn certificate(&self) -> CertificateView {
         CertificateView {
             expires: time_text(self.tls.expires_at()),
-            self_signed: self.tls.is_self_signed(),
+            self_signed: self.tls.certificate().self_issued,
         }
+    }
+
+    fn tls(&self) -> &ServerTls {
+        &self.tls
+    }
+
+    fn key_file(&self) -> Option<PathBuf> {
+        self.key_file.clone()
+    }
+
+    fn mta_sts(&self) -> Option<OwnPolicy> {
+        self.mta_sts.clone()
     }
 }
 
