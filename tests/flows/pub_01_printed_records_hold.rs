@@ -1,7 +1,9 @@
 //! What we print goes into a zone as it is, and what somebody outside then finds is true: the policy is
 //! served, and the key is ours.
 
-use crate::published::{dane_verifies, dig, fetch, listed, publish, sha256, start, tlsa, with_pair};
+use crate::published::{
+    dane_verifies, dig, fetch, listed, publish, sha256, start, tlsa, with_pair,
+};
 use wardpost_tests::wardpost::HOSTNAME;
 use wardpost_tests::{DOMAIN, Lab, Result};
 
@@ -20,7 +22,9 @@ fn pub_01_printed_records_hold() -> Result<()> {
     let records = listed(&wardpost)?;
     for (name, kind, value) in &records {
         let found = dig(&lab, name, kind)?;
-        let same = |found: &String| found.to_lowercase().replace(' ', "") == value.to_lowercase().replace(' ', "");
+        let same = |found: &String| {
+            found.to_lowercase().replace(' ', "") == value.to_lowercase().replace(' ', "")
+        };
         assert!(found.iter().any(same), "{name} {kind} {value}: {found:?}");
         let wanted = records.iter().filter(|(n, k, _)| (n, k) == (name, kind)).count();
         assert_eq!(found.len(), wanted, "{name} {kind}: {found:?}");
@@ -36,7 +40,10 @@ fn pub_01_printed_records_hold() -> Result<()> {
     let id = &sha256(lab.root(), &policy)?[..32];
     assert_eq!(dig(&lab, "_mta-sts.clinic.test", "TXT")?, [format!("v=STSv1; id={id};")]);
     let head = fetch(&lab, &wardpost, "mta-sts.clinic.test", &["--head"])?;
-    assert!(head.contains("200") && head.to_lowercase().contains("content-type: text/plain\r\n"), "{head}");
+    assert!(
+        head.contains("200") && head.to_lowercase().contains("content-type: text/plain\r\n"),
+        "{head}"
+    );
     // Over HTTP/1.1 too; and nobody else has a policy here.
     assert_eq!(fetch(&lab, &wardpost, "mta-sts.clinic.test", &["--http1.1"])?, policy);
     let code = ["-o", "/dev/null", "-w", "%{http_code}"];

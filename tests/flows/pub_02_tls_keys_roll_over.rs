@@ -84,7 +84,8 @@ fn pub_03_certificate_files_take_the_next_key() -> Result<()> {
     let request = said.find("-----BEGIN").map(|at| &said[at..]).ok_or("no request")?;
     let file = lab.root().join("request.pem");
     fs::write(&file, request)?;
-    let shown = run(Command::new("openssl").args(["req", "-verify", "-noout", "-text", "-in"]).arg(&file))?;
+    let shown =
+        run(Command::new("openssl").args(["req", "-verify", "-noout", "-text", "-in"]).arg(&file))?;
     assert!(shown.contains(HOSTNAME) && shown.contains("mta-sts.clinic.test"), "{shown}");
 
     let next = tlsa(&wardpost, "next")?;
@@ -105,10 +106,14 @@ fn pub_03_certificate_files_take_the_next_key() -> Result<()> {
     assert!(wardpost.log().contains("as announced"), "{}", wardpost.log());
 
     // A key that nobody was told of is taken all the same, with a complaint until it is published.
-    run(Command::new("openssl").args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"]).arg(&key))?;
+    run(Command::new("openssl")
+        .args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"])
+        .arg(&key))?;
     certify(&key, &certificate)?;
     wardpost.process().ok_or("it does not run")?.signal("HUP")?;
-    wait_for("a complaint", PATIENCE, || wardpost.log().contains("never to be published").then_some(()))?;
+    wait_for("a complaint", PATIENCE, || {
+        wardpost.log().contains("never to be published").then_some(())
+    })?;
     assert!(wardpost.cli(&["tls", "show"], "")?.contains("NOT ANNOUNCED"));
     assert!(wardpost.cli(&["status"], "")?.contains("URGENT"));
     publish(&lab, &wardpost)?;

@@ -43,7 +43,12 @@ fn verify(lab: &Lab, message: &str) -> Result<String> {
 }
 
 /// Sends a message, and verifies it as it arrives: every signature of the generation, and no other.
-fn signed_by(practice: &Practice, hospital: &Postfix, text: &str, generation: u32) -> Result<String> {
+fn signed_by(
+    practice: &Practice,
+    hospital: &Postfix,
+    text: &str,
+    generation: u32,
+) -> Result<String> {
     let to = "ward@hospital.test";
     let mail = message(&practice.dana, to, "Transfer", text);
     practice.submit(&practice.dana, &[to], &mail)?;

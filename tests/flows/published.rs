@@ -30,7 +30,9 @@ pub(crate) fn with_pair(text: &str, pair: &Pair) -> String {
 
 /// The configuration without certificate files.
 pub(crate) fn without_files(text: &str) -> String {
-    let own = |line: &&str| !["[tls]", "certificate =", "private_key ="].iter().any(|s| line.starts_with(s));
+    let own = |line: &&str| {
+        !["[tls]", "certificate =", "private_key ="].iter().any(|s| line.starts_with(s))
+    };
     text.lines().filter(own).map(|line| format!("{line}\n")).collect()
 }
 
@@ -55,15 +57,22 @@ pub(crate) fn listed(wardpost: &Wardpost) -> Result<Vec<(String, String, String)
         record[name].as_str().map(str::to_owned).ok_or_else(|| format!("no {name}: {record}"))
     };
     let records = view["records"].as_array().ok_or("no records")?.iter();
-    let read = |record| Ok((field(record, "name")?, field(record, "kind")?, field(record, "value")?));
+    let read =
+        |record| Ok((field(record, "name")?, field(record, "kind")?, field(record, "value")?));
     records.map(read).collect()
 }
 
 /// What the lab's DNS says: one line a record, the strings of a TXT record joined.
 pub(crate) fn dig(lab: &Lab, name: &str, kind: &str) -> Result<Vec<String>> {
     let (server, port) = (lab.dns.address.ip(), lab.dns.address.port());
-    let said = run(Command::new("dig")
-        .args(["+short", &format!("@{server}"), "-p", &port.to_string(), name, kind]))?;
+    let said = run(Command::new("dig").args([
+        "+short",
+        &format!("@{server}"),
+        "-p",
+        &port.to_string(),
+        name,
+        kind,
+    ]))?;
     let line = |line: &str| match line.strip_prefix('"').and_then(|l| l.strip_suffix('"')) {
         Some(strings) => strings.replace("\" \"", ""),
         None => line.to_owned(),

@@ -290,8 +290,10 @@ async fn each_domain_is_told_what_to_publish() {
     assert_eq!(daemon.refused(show("other.test")).await, FailureKind::NotFound);
     let second = Domain::parse("second.test").unwrap();
     daemon.done(Request::Domain(DomainRequest::Add { domain: second })).await;
-    let (first, second) =
-        (object(&daemon.done(show("clinic.test")).await), object(&daemon.done(show("second.test")).await));
+    let (first, second) = (
+        object(&daemon.done(show("clinic.test")).await),
+        object(&daemon.done(show("second.test")).await),
+    );
     for (view, domain) in [(&first, "clinic.test"), (&second, "second.test")] {
         let value = |name: &str| values(view, &format!("{name}.{domain}")).join("|");
         assert_eq!(value("_smtp._tls"), format!("v=TLSRPTv1; rua=mailto:tls-reports@{domain}"));
@@ -319,10 +321,12 @@ async fn a_tls_key_rolls_over_when_its_record_is_there() {
     let next = || tls(TlsRequest::NextKey { csr: true, replace: false });
     let made = object(&daemon.done(next()).await);
     assert!(made["csr"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
-    let records: Vec<String> = (0..2)
-        .map(|n| made["keys"][n]["record"]["value"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!((&made["keys"][0]["role"], &made["keys"][1]["role"]), (&"current".into(), &"next".into()));
+    let records: Vec<String> =
+        (0..2).map(|n| made["keys"][n]["record"]["value"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        (&made["keys"][0]["role"], &made["keys"][1]["role"]),
+        (&"current".into(), &"next".into())
+    );
     let again = object(&daemon.done(next()).await);
     assert_eq!(again["keys"][1]["record"]["value"], *records[1]);
 
@@ -360,7 +364,10 @@ async fn dkim_keys_rotate_when_their_records_are_there() {
     }
     let signs = |view: &serde_json::Value| {
         let pairs = view["pairs"].as_array().unwrap().iter();
-        pairs.filter(|pair| pair["stage"] == "signing").map(|pair| pair["selectors"][0].clone()).collect::<Vec<_>>()
+        pairs
+            .filter(|pair| pair["stage"] == "signing")
+            .map(|pair| pair["selectors"][0].clone())
+            .collect::<Vec<_>>()
     };
     let shown = object(&daemon.done(dkim(DkimRequest::Show)).await);
     assert_eq!(signs(&shown), ["wp1-ed25519"]);
@@ -369,7 +376,9 @@ async fn dkim_keys_rotate_when_their_records_are_there() {
     assert_eq!(rotated["records"].as_array().unwrap().len(), 4, "the old ones stay");
     let forced = dkim(DkimRequest::Rotate { now: false, force: true });
     assert_eq!(signs(&object(&daemon.done(forced).await)), ["wp3-ed25519"]);
-    assert!(daemon.directory.dkim_keys(&domain()).iter().all(|key| key.selector.starts_with("wp3")));
+    assert!(
+        daemon.directory.dkim_keys(&domain()).iter().all(|key| key.selector.starts_with("wp3"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

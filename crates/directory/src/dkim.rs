@@ -69,7 +69,10 @@ mod tests {
     #[test]
     fn keys_read_back_and_fit_their_records() {
         let keys = generate(1).unwrap();
-        assert_eq!((keys[0].selector.as_str(), keys[1].selector.as_str()), ("wp1-ed25519", "wp1-rsa"));
+        assert_eq!(
+            (keys[0].selector.as_str(), keys[1].selector.as_str()),
+            ("wp1-ed25519", "wp1-rsa")
+        );
         let ed25519 = Ed25519KeyPair::from_pkcs8(keys[0].private_pkcs8.expose()).unwrap();
         let public = BASE64.encode(ed25519.public_key().as_ref());
         assert_eq!(keys[0].public_record, format!("v=DKIM1; k=ed25519; p={public}"));

@@ -202,11 +202,7 @@ impl Directory {
             let mut batch = Batch::new();
             batch.delete(Column::Directory, domain_key(&directory.store, &domain));
             let removed = RemovedRecord { next_generation };
-            batch.put(
-                Column::Directory,
-                removed_key(&directory.store, &domain),
-                encode(&removed),
-            );
+            batch.put(Column::Directory, removed_key(&directory.store, &domain), encode(&removed));
             directory.store.commit(batch).await?;
             directory.book.write().domains.remove(&domain);
             Ok(())

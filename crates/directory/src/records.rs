@@ -205,8 +205,7 @@ mod tests {
         let system: SystemRecord = decode(b"\x01\x07\x00", "system").unwrap();
         assert_eq!(system, SystemRecord { next_account: 7, recovery: None });
 
-        let domain =
-            decode_domain(b"\x01\x0bclinic.test\x01\x01s\x01\x02\x08\x09\x03v=D").unwrap();
+        let domain = decode_domain(b"\x01\x0bclinic.test\x01\x01s\x01\x02\x08\x09\x03v=D").unwrap();
         assert_eq!((domain.domain.as_str(), domain.next_generation), ("clinic.test", 2));
         let pair = &domain.pairs[0];
         assert_eq!((pair.generation, pair.stage), (1, DkimStage::Signing { since: 0 }));
@@ -244,7 +243,10 @@ mod tests {
         let read = decode_domain(bytes).unwrap();
         assert_eq!(read.next_generation, 4);
         let stages: Vec<_> = read.pairs.iter().map(|pair| (pair.generation, pair.stage)).collect();
-        assert_eq!(stages, record.pairs.iter().map(|p| (p.generation, p.stage)).collect::<Vec<_>>());
+        assert_eq!(
+            stages,
+            record.pairs.iter().map(|p| (p.generation, p.stage)).collect::<Vec<_>>()
+        );
         assert_eq!(read.pairs[1].keys[0].private_pkcs8, [8, 9]);
     }
 

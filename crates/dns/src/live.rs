@@ -88,7 +88,9 @@ impl HickoryResolver {
     }
 }
 
-pub(crate) async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
+pub(crate) async fn in_time<T>(
+    looking: impl Future<Output = Result<T, DnsError>>,
+) -> Result<T, DnsError> {
     let result = tokio::time::timeout(LOOKUP_TIMEOUT, looking).await;
     result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
 }

@@ -14,9 +14,9 @@ use wardpost_net::{
     ClientTls, HandshakeError, Limits, ListenError, Listeners, OwnKey, ServerTls, Shutdown, Stream,
     TlsError, TooMany, UpgradeError, load_roots,
 };
+use wardpost_verdict::{Bound, Observation, Roots, TlsVersion, grade};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
-use wardpost_verdict::{Bound, Observation, Roots, TlsVersion, grade};
 
 fn host() -> Domain {
     Domain::parse("mx.clinic.test").unwrap()

@@ -561,7 +561,10 @@ async fn the_mta_sts_policy_is_under_its_own_names_and_alone_there() {
     let path = "/.well-known/mta-sts.txt";
     for host in ["mta-sts.clinic.test", "MTA-STS.Clinic.Test:8443", "mta-sts.second.test"] {
         let answer = ask("GET", host, path).await;
-        assert_eq!((answer.status, &*answer.headers[header::CONTENT_TYPE]), (StatusCode::OK, "text/plain".as_bytes()));
+        assert_eq!(
+            (answer.status, &*answer.headers[header::CONTENT_TYPE]),
+            (StatusCode::OK, "text/plain".as_bytes())
+        );
         // The certificate of these tests is self-signed.
         let text = "version: STSv1\r\nmode: testing\r\nmx: mail.clinic.test\r\nmax_age: 86400\r\n";
         assert_eq!(answer.body, text, "{host}");
@@ -583,5 +586,8 @@ async fn the_mta_sts_policy_is_under_its_own_names_and_alone_there() {
         assert_eq!(ask("GET", host, path).await.status, StatusCode::NOT_FOUND, "{host}{path}");
     }
     assert_eq!(ask("GET", "mail.clinic.test", "/").await.status, StatusCode::OK);
-    assert_eq!(ask("POST", "mta-sts.clinic.test", path).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        ask("POST", "mta-sts.clinic.test", path).await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }

@@ -317,7 +317,8 @@ mod tests {
         prop_oneof![
             (0u8..5).prop_map(Step::Make),
             (0u8..5).prop_map(Step::Use),
-            (prop::collection::vec(0u8..5, 0..4), 0u16..).prop_map(|(keys, ttl)| Step::Look(keys, ttl)),
+            (prop::collection::vec(0u8..5, 0..4), 0u16..)
+                .prop_map(|(keys, ttl)| Step::Look(keys, ttl)),
         ]
     }
 

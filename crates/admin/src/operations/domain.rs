@@ -67,8 +67,7 @@ impl Admin {
     /// The domain whose list holds the records of our mail host: the one it lies in, or else the main
     /// one.
     fn home_of_host(&self) -> Domain {
-        let (hostname, mut domains) =
-            (self.parts.host.hostname(), self.parts.directory.domains());
+        let (hostname, mut domains) = (self.parts.host.hostname(), self.parts.directory.domains());
         let homes = domains.iter().filter(|domain| hostname.is_within(domain));
         match homes.max_by_key(|domain| domain.as_str().len()) {
             Some(home) => home.clone(),
@@ -116,7 +115,9 @@ impl Admin {
         let hostname = self.parts.host.hostname();
         let purpose = match policy.mode {
             StsMode::Enforce => "other servers must reach us over verified TLS (MTA-STS)",
-            StsMode::Testing => "other servers tell when they cannot reach us over verified TLS (MTA-STS)",
+            StsMode::Testing => {
+                "other servers tell when they cannot reach us over verified TLS (MTA-STS)"
+            }
             StsMode::None => "other servers learn that our MTA-STS policy holds no longer",
         };
         let mut records =
@@ -153,8 +154,7 @@ impl Admin {
     fn host_records(&self) -> Vec<DnsRecordView> {
         let hostname = self.parts.host.hostname();
         let keys = self.parts.keys.keys(SystemTime::now());
-        let mut records: Vec<_> =
-            keys.keys.iter().map(|key| tlsa_record(hostname, key)).collect();
+        let mut records: Vec<_> = keys.keys.iter().map(|key| tlsa_record(hostname, key)).collect();
         if !self.parts.directory.is_ours(hostname) {
             let purpose = "this server may introduce itself under its own name (SPF)";
             records.push(record(hostname, "TXT", "v=spf1 a -all".to_owned(), purpose));

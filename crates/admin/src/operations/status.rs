@@ -32,8 +32,7 @@ impl Admin {
     /// What is not as it should be with what we publish.
     fn warnings(&self) -> Vec<String> {
         let notes = self.parts.directory.domains().into_iter();
-        let mut warnings: Vec<String> =
-            notes.filter_map(|domain| self.sts_note(&domain)).collect();
+        let mut warnings: Vec<String> = notes.filter_map(|domain| self.sts_note(&domain)).collect();
         // The same certificate is the reason for all of them.
         warnings.dedup();
         warnings.extend(self.key_warning());

@@ -36,7 +36,8 @@ impl Admin {
         let mut view = self.tls_view()?;
         if csr {
             let key = self.parts.keys.next_key()?.ok_or_else(no_next_key)?;
-            view.csr = Some(key.signing_request(&self.certificate_names()).map_err(PlanError::from)?);
+            view.csr =
+                Some(key.signing_request(&self.certificate_names()).map_err(PlanError::from)?);
         }
         Ok(Answer::Tls(view))
     }

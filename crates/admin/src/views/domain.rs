@@ -94,7 +94,11 @@ impl fmt::Display for DnsRecordView {
 
 impl fmt::Display for DomainView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: publish these records in the DNS (--zone prints a zone file)", self.domain)?;
+        writeln!(
+            f,
+            "{}: publish these records in the DNS (--zone prints a zone file)",
+            self.domain
+        )?;
         self.records.iter().try_for_each(|record| record.fmt(f))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "Note: {note}"))
     }

@@ -53,7 +53,8 @@ fn records_are_written_as_zone_files_want_them() {
     };
     let (first, second) = ("x".repeat(255), "x".repeat(45));
     let zone = view.zone();
-    let lines: Vec<&str> = zone.lines().filter(|line| !line.starts_with("; what")).skip(2).collect();
+    let lines: Vec<&str> =
+        zone.lines().filter(|line| !line.starts_with("; what")).skip(2).collect();
     assert_eq!(
         lines,
         [

@@ -68,8 +68,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let shutdown = Shutdown::new();
     let tls = server_tls(config)?;
     let roles = Roles::new(config, state, &tls)?;
-    let publishing =
-        Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
+    let publishing = Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
     publishing.observe().await;
     let program = Arc::new(Program::new(config, &tls));
     let control_stop = Shutdown::new();
