@@ -21,10 +21,6 @@ pub(crate) const TEST: &[&str] = &[
     "testssl.sh",
     "isync",
     "python3",
-    "bind9-dnsutils",
-    "python3-dnspython",
-    "python3-nacl",
-    "python3-dkim",
     "swaks",
     "libnet-ssleay-perl",
     "thunderbird",
@@ -39,6 +35,9 @@ pub(crate) const TEST: &[&str] = &[
     "libdb5.3",
     "prometheus",
     "gnupg",
+    "python3-dkim",
+    "python3-dnspython",
+    "python3-nacl",
 ];
 /// The peers of the benchmarks.
 pub(crate) const BENCH: &[&str] = &["postfix", "dovecot-imapd", "dovecot-lmtpd", "knot", "openssl"];

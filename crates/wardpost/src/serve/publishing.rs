@@ -76,8 +76,11 @@ impl Publishing {
     }
 }
 
-/// The MTA-STS policy that is configured.
+/// The MTA-STS policy that is configured; there is none without the web server that it is fetched from.
 pub(crate) fn mta_sts(config: &Config) -> Option<OwnPolicy> {
+    if config.listen.https.is_empty() {
+        return None;
+    }
     let mode = match config.publish.mta_sts {
         MtaSts::Enforce => StsMode::Enforce,
         MtaSts::Testing => StsMode::Testing,
