@@ -7,6 +7,7 @@ use thiserror::Error;
 use wardpost_directory::DirectoryError;
 use wardpost_mailbox::MailboxError;
 use wardpost_parcel::ParcelError;
+use wardpost_publish::PlanError;
 use wardpost_queue::QueueError;
 
 /// Why a request was not carried out.
@@ -60,6 +61,7 @@ impl From<DirectoryError> for Failure {
             | E::DomainInUse
             | E::WeakPassword(_)
             | E::BadName
+            | E::NoKeysWait
             | E::WrongSecret => FailureKind::Refused,
             _ => FailureKind::Failed,
         };
@@ -87,6 +89,12 @@ impl From<ParcelError> for Failure {
             _ => FailureKind::Failed,
         };
         Self::new(kind, with_source(&error))
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::failed(with_source(&error))
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Request {
     Alias(AliasRequest),
     /// Something about domains.
     Domain(DomainRequest),
+    /// Something about our certificate and its keys.
+    Tls(TlsRequest),
     /// How a message would go, and why.
     Route {
         /// The sender.
@@ -155,10 +157,62 @@ pub enum DomainRequest {
     },
     /// All of them, with the DNS records to publish.
     List,
+    /// One of them, with the DNS records to publish.
+    Show {
+        /// Which.
+        domain: Domain,
+    },
     /// Serve it no longer.
     Remove {
         /// Which.
         domain: Domain,
+    },
+    /// Something about its DKIM keys.
+    Dkim {
+        /// Which.
+        domain: Domain,
+        /// What.
+        request: DkimRequest,
+    },
+}
+
+/// About a domain's DKIM keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DkimRequest {
+    /// Where they stand.
+    Show,
+    /// Make the next pair, unless one waits already.
+    Rotate {
+        /// And use it now, if its records are published.
+        #[serde(default)]
+        now: bool,
+        /// And use it now, whether or not they are.
+        #[serde(default)]
+        force: bool,
+    },
+}
+
+/// About our certificate and its keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TlsRequest {
+    /// Where they stand.
+    Show,
+    /// Make the next key, unless there is one already.
+    NextKey {
+        /// And a signing request for it.
+        #[serde(default)]
+        csr: bool,
+        /// Make one in any case, in place of the one there is.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Put the next key to use.
+    Roll {
+        /// Whether or not its record is published.
+        #[serde(default)]
+        force: bool,
     },
 }
 

@@ -9,27 +9,32 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
-    ClientError, DomainRequest, FailureKind, Host, ListenerView, ParcelRequest, Parts,
-    QueueRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest,
+    ClientError, DkimRequest, DomainRequest, FailureKind, Host, ListenerView, ParcelRequest, Parts,
+    QueueRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest, TlsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
 use wardpost_dns::FakeResolver;
+use wardpost_dns::{FakeOwn, Tlsa};
 use wardpost_mail::{Address, Domain, QueueId, Secret};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::Https;
+use wardpost_net::ServerTls;
 use wardpost_parcel::Parcels;
+use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
 use wardpost_store::Store;
 use wardpost_sts::Policies;
 use wardpost_verdict::Roots;
+use wardpost_verdict::StsMode;
 
 const PASSWORD: &str = "nineteen blue otters";
 
 struct Program {
     hostname: Domain,
+    tls: ServerTls,
 }
 
 impl Host for Program {
@@ -50,6 +55,16 @@ impl Host for Program {
     }
     fn dns(&self) -> String {
         "validated by the root's keys".to_owned()
+    }
+    fn tls(&self) -> &ServerTls {
+        &self.tls
+    }
+    fn key_file(&self) -> Option<PathBuf> {
+        None
+    }
+    fn mta_sts(&self) -> Option<OwnPolicy> {
+        let max_age = Duration::from_secs(86_400);
+        Some(OwnPolicy { mode: StsMode::Enforce, max_age, host: self.hostname.clone() })
     }
 }
 
@@ -83,6 +98,7 @@ struct Daemon {
     _directory: tempfile::TempDir,
     directory: Directory,
     program: Arc<Program>,
+    dns: FakeOwn,
 }
 
 impl Daemon {
@@ -93,19 +109,26 @@ impl Daemon {
         let domain = Domain::parse("clinic.test").unwrap();
         let directory =
             Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
-        let program = Arc::new(Program { hostname: Domain::parse("mail.clinic.test").unwrap() });
+        let hostname = Domain::parse("mail.clinic.test").unwrap();
+        let tls = ServerTls::self_signed(temporary.path(), &hostname).unwrap();
+        let program = Arc::new(Program { hostname, tls });
+        let (keys, dns) = (KeyPlan::open(store.clone()).unwrap(), FakeOwn::new());
+        let public_key = program.tls.certificate().public_key_info;
+        keys.observe(&public_key, SystemTime::now()).await.unwrap();
         let admin = Admin::new(Parts {
             directory: directory.clone(),
             mailboxes: Mailboxes::new(store.clone()),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
             policies: policies(store),
+            keys,
+            own: Arc::new(dns.clone()),
             host: Arc::<Program>::clone(&program),
             routes: Arc::new(Everywhere),
         });
         let serving = wardpost_admin::serve(&socket, Arc::new(admin), std::future::pending());
         tokio::spawn(serving.unwrap());
-        Self { socket, _directory: temporary, directory, program }
+        Self { socket, _directory: temporary, directory, program, dns }
     }
 
     /// Asks; returns the answer and the recovery kit's secret if it came along.
@@ -266,6 +289,113 @@ async fn domains_come_with_the_records_to_publish() {
     assert_eq!(daemon.directory.domains().len(), 1);
 }
 
+/// The value of the record of this name, and how many there are.
+fn values(view: &serde_json::Value, name: &str) -> Vec<String> {
+    let records = view["records"].as_array().unwrap().iter();
+    let of_name = records.filter(|record| record["name"] == name);
+    of_name.map(|record| record["value"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_domain_is_told_what_to_publish() {
+    let daemon = Daemon::start().await;
+    let show = |domain: &str| {
+        Request::Domain(DomainRequest::Show { domain: Domain::parse(domain).unwrap() })
+    };
+    assert_eq!(daemon.refused(show("other.test")).await, FailureKind::NotFound);
+    let second = Domain::parse("second.test").unwrap();
+    daemon.done(Request::Domain(DomainRequest::Add { domain: second })).await;
+    let (first, second) = (
+        object(&daemon.done(show("clinic.test")).await),
+        object(&daemon.done(show("second.test")).await),
+    );
+    for (view, domain) in [(&first, "clinic.test"), (&second, "second.test")] {
+        let value = |name: &str| values(view, &format!("{name}.{domain}")).join("|");
+        assert_eq!(value("_smtp._tls"), format!("v=TLSRPTv1; rua=mailto:tls-reports@{domain}"));
+        let dmarc = value("_dmarc");
+        assert!(dmarc.ends_with(&format!("rua=mailto:dmarc-reports@{domain}")), "{dmarc}");
+        assert_eq!(value("mta-sts"), "mail.clinic.test.");
+        assert!(value("_mta-sts").starts_with("v=STSv1; id="));
+    }
+    // The keys of the host are in the list of the domain that it lies in, and there alone.
+    assert_eq!(values(&first, "_25._tcp.mail.clinic.test").len(), 1);
+    assert!(values(&second, "_25._tcp.mail.clinic.test").is_empty());
+    let notes = first["notes"].to_string();
+    assert!(notes.contains("self-signed") && notes.contains("DNSSEC"), "{notes}");
+    let status = object(&daemon.done(Request::Status).await);
+    assert_eq!(status["mta_sts"], "testing");
+    assert!(status["warnings"][0].as_str().unwrap().contains("self-signed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tls_key_rolls_over_when_its_record_is_there() {
+    let daemon = Daemon::start().await;
+    let tls = Request::Tls;
+    let roll = || tls(TlsRequest::Roll { force: false });
+    assert_eq!(daemon.refused(roll()).await, FailureKind::Refused, "there is no next key");
+    let next = || tls(TlsRequest::NextKey { csr: true, replace: false });
+    let made = object(&daemon.done(next()).await);
+    assert!(made["csr"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+    let records: Vec<String> =
+        (0..2).map(|n| made["keys"][n]["record"]["value"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        (&made["keys"][0]["role"], &made["keys"][1]["role"]),
+        (&"current".into(), &"next".into())
+    );
+    let again = object(&daemon.done(next()).await);
+    assert_eq!(again["keys"][1]["record"]["value"], *records[1]);
+
+    assert_eq!(daemon.refused(roll()).await, FailureKind::Refused, "it is not published");
+    let published: Vec<Tlsa> = records.iter().map(|record| record.parse().unwrap()).collect();
+    let host = daemon.program.hostname.clone();
+    daemon.dns.set_tlsa(&host, 25, &published, Duration::from_secs(3600));
+    assert_eq!(daemon.refused(roll()).await, FailureKind::Refused, "others do not know it yet");
+    let waiting = object(&daemon.done(tls(TlsRequest::Show)).await);
+    assert!(waiting["next_steps"][0].as_str().unwrap().contains("wait for that"));
+
+    let before = daemon.program.tls.certificate().public_key_info;
+    let rolled = object(&daemon.done(tls(TlsRequest::Roll { force: true })).await);
+    assert_ne!(daemon.program.tls.certificate().public_key_info, before);
+    let roles: Vec<_> = rolled["keys"].as_array().unwrap().iter().map(|key| &key["role"]).collect();
+    assert_eq!(roles, ["current", "old"]);
+    assert_eq!(rolled["keys"][0]["record"]["value"], *records[1]);
+    assert_eq!(rolled["keys"][1]["record"]["value"], *records[0]);
+    assert!(!rolled.to_string().contains("PRIVATE KEY"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dkim_keys_rotate_when_their_records_are_there() {
+    let daemon = Daemon::start().await;
+    let domain = || Domain::parse("clinic.test").unwrap();
+    let dkim = |request| Request::Domain(DomainRequest::Dkim { domain: domain(), request });
+    let rotate = |now| dkim(DkimRequest::Rotate { now, force: false });
+    let made = object(&daemon.done(rotate(false)).await);
+    assert_eq!(made["pairs"][1]["stage"], "waiting");
+    assert_eq!(made["records"].as_array().unwrap().len(), 4);
+    assert_eq!(daemon.refused(rotate(true)).await, FailureKind::Refused, "not published");
+    for record in made["records"].as_array().unwrap() {
+        let name = Domain::parse(record["name"].as_str().unwrap()).unwrap();
+        daemon.dns.set_txt(&name, record["value"].as_str().unwrap());
+    }
+    let signs = |view: &serde_json::Value| {
+        let pairs = view["pairs"].as_array().unwrap().iter();
+        pairs
+            .filter(|pair| pair["stage"] == "signing")
+            .map(|pair| pair["selectors"][0].clone())
+            .collect::<Vec<_>>()
+    };
+    let shown = object(&daemon.done(dkim(DkimRequest::Show)).await);
+    assert_eq!(signs(&shown), ["wp1-ed25519"]);
+    let rotated = object(&daemon.done(rotate(true)).await);
+    assert_eq!(signs(&rotated), ["wp2-ed25519"]);
+    assert_eq!(rotated["records"].as_array().unwrap().len(), 4, "the old ones stay");
+    let forced = dkim(DkimRequest::Rotate { now: false, force: true });
+    assert_eq!(signs(&object(&daemon.done(forced).await)), ["wp3-ed25519"]);
+    assert!(
+        daemon.directory.dkim_keys(&domain()).iter().all(|key| key.selector.starts_with("wp3"))
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said_not_to_be_there() {
     let daemon = Daemon::start().await;
@@ -300,6 +430,8 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
         policies: policies(store),
+        keys: KeyPlan::open(store).unwrap(),
+        own: Arc::new(FakeOwn::new()),
         host: Arc::<Program>::clone(&daemon.program),
         routes: Arc::new(Everywhere),
     });

@@ -47,6 +47,8 @@ pub struct Config {
     pub transport: Transport,
     /// `[inbound]`
     pub inbound: Inbound,
+    /// `[publish]`
+    pub publish: Publish,
     /// `[keys]`
     pub keys: Keys,
     /// `[practice]`
@@ -148,6 +150,28 @@ pub enum Cleartext {
     Refuse,
     /// Mail is taken and marked as having come in clear.
     AcceptAndMark,
+}
+
+/// `[publish]`: what we tell others about ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// What our MTA-STS policy asks of senders (RFC 8461); default enforce.
+    pub mta_sts: MtaSts,
+    /// How long senders keep the policy; `mta_sts_days`, default 14 days.
+    pub mta_sts_max_age: Duration,
+}
+
+/// `[publish] mta_sts`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MtaSts {
+    /// Deliver to us over verified TLS or not at all.
+    Enforce,
+    /// Report failures, and deliver all the same.
+    Testing,
+    /// There was a policy, and it holds no longer (RFC 8461 §2.3).
+    None,
+    /// We say nothing about it.
+    Off,
 }
 
 /// `[keys]`

@@ -44,6 +44,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
     let dns = dns(&mut root, base);
     let transport = transport(&mut root, base);
     let inbound = inbound(&mut root);
+    let publish = publish(&mut root);
     let keys = keys(&mut root, base);
     let practice = practice(&mut root, domain.as_ref());
     let portal = portal(&mut root, hostname.as_ref(), &listen);
@@ -62,6 +63,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
         dns,
         transport,
         inbound,
+        publish,
         keys,
         practice,
         portal,
@@ -186,6 +188,24 @@ fn inbound(root: &mut Section<'_, '_>) -> Inbound {
     Inbound {
         cleartext: cleartext.unwrap_or(Cleartext::Refuse),
         cleartext_exceptions: exceptions.unwrap_or_default(),
+    }
+}
+
+fn publish(root: &mut Section<'_, '_>) -> Publish {
+    let (mut section, _) = root.section("publish");
+    let mta_sts = section.text("mta_sts", |text| match text {
+        "enforce" => Ok(MtaSts::Enforce),
+        "testing" => Ok(MtaSts::Testing),
+        "none" => Ok(MtaSts::None),
+        "off" => Ok(MtaSts::Off),
+        _ => Err("must be \"enforce\", \"testing\", \"none\" or \"off\""),
+    });
+    // A year at most (RFC 8461 §3.2).
+    let days = section.number("mta_sts_days", 1..=365).unwrap_or(14);
+    section.finish();
+    Publish {
+        mta_sts: mta_sts.unwrap_or(MtaSts::Enforce),
+        mta_sts_max_age: Duration::from_secs(days * 24 * 3600),
     }
 }
 

@@ -40,8 +40,7 @@ impl Courier {
         policy: &Policy,
     ) -> Result<Approached, TalkError> {
         let conversation = self.greet(target).await?;
-        let judge =
-            |seen: &Observation| policy.grade(seen, &self.parts.roots, SystemTime::now());
+        let judge = |seen: &Observation| policy.grade(seen, &self.parts.roots, SystemTime::now());
         if !conversation.capabilities().starttls {
             return Ok(Approached::Clear(conversation, judge(&Observation::NotOffered)));
         }

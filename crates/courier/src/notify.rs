@@ -114,7 +114,8 @@ impl Courier {
 fn not_in_clear(fate: Fate) -> Fate {
     match fate.word {
         Word::Pickup => {
-            let text = "the domain forbids mail without verified TLS, and no server of it has that now";
+            let text =
+                "the domain forbids mail without verified TLS, and no server of it has that now";
             // RFC 5248: X.7.10, encryption needed.
             let reply = Reply::new(451, EnhancedStatus::new(4, 7, 10), text);
             Fate { word: Word::Later(reply), ..fate }

@@ -10,10 +10,11 @@ use wardpost_store::{Column, Store};
 
 use crate::error::DirectoryError;
 use crate::records::{
-    ACCOUNTS, ALIASES, AccountRecord, AliasRecord, DOMAINS, DomainRecord, SYSTEM, SystemRecord,
-    decode,
+    ACCOUNTS, ALIASES, AccountRecord, AliasRecord, DOMAINS, SYSTEM, SystemRecord, decode,
+    decode_domain,
 };
-use crate::types::{Account, DkimKey, Resolution};
+use crate::rotation::DomainKeys;
+use crate::types::{Account, Resolution};
 
 /// The one address that every domain has (RFC 5321 §4.5.1).
 const POSTMASTER: &str = "postmaster";
@@ -31,7 +32,7 @@ pub(crate) struct Book {
     pub(crate) system: SystemRecord,
     pub(crate) people: BTreeMap<AccountId, Arc<Person>>,
     pub(crate) aliases: BTreeMap<Address, Vec<AccountId>>,
-    pub(crate) domains: BTreeMap<Domain, Vec<DkimKey>>,
+    pub(crate) domains: BTreeMap<Domain, DomainKeys>,
     addresses: HashMap<Address, AccountId>,
 }
 
@@ -54,9 +55,8 @@ impl Book {
             Ok(())
         })?;
         visit(store, DOMAINS, |_, bytes| {
-            let record: DomainRecord = decode(&bytes, "domain")?;
-            book.domains
-                .insert(record.domain, record.dkim.into_iter().map(DkimKey::from).collect());
+            let record = decode_domain(&bytes)?;
+            book.domains.insert(record.domain.clone(), DomainKeys::from(record));
             Ok(())
         })?;
         Ok(book)

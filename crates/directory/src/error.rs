@@ -43,6 +43,12 @@ pub enum DirectoryError {
     /// The recovery secret, or the password to prove, does not open this account.
     #[error("that secret does not open the account")]
     WrongSecret,
+    /// No DKIM keys wait to be used.
+    #[error("no new DKIM keys are waiting: make them with `wardpost domain dkim DOMAIN rotate`")]
+    NoKeysWait,
+    /// The DNS could not be asked.
+    #[error("the DNS could not be asked: {0}")]
+    Dns(#[from] wardpost_dns::DnsError),
     /// A record was written by another version or is damaged.
     #[error("a directory record cannot be read ({0}): was it written by a newer Wardpost?")]
     Record(&'static str),

@@ -24,6 +24,7 @@ mod error;
 mod login;
 mod password;
 mod records;
+mod rotation;
 mod throttle;
 mod types;
 mod unlocked;
@@ -34,8 +35,8 @@ mod tests;
 pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
 pub use types::{
-    Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, Login, NewAccount,
-    Options, Resolution,
+    Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
+    DkimStage, Login, NewAccount, Options, Resolution,
 };
 
 use std::future::Future;
@@ -54,9 +55,10 @@ use wardpost_store::{Batch, Column, Store};
 use crate::book::{Book, Person};
 use crate::login::Logins;
 use crate::records::{
-    AccountRecord, AliasRecord, DkimRecord, DomainRecord, SYSTEM, account_key, alias_key,
-    domain_key, encode,
+    AccountRecord, AliasRecord, RemovedRecord, SYSTEM, account_key, alias_key, decode, domain_key,
+    encode, removed_key,
 };
+use crate::rotation::DomainKeys;
 use crate::throttle::Target;
 
 /// Longest name or label, in characters.
@@ -165,17 +167,15 @@ impl Directory {
             if directory.book.read().domains.contains_key(&domain) {
                 return Ok(());
             }
-            let keys = blocking(dkim::generate).await?;
-            let record = DomainRecord {
-                domain: domain.clone(),
-                dkim: keys.iter().map(DkimRecord::from).collect(),
+            let removed = removed_key(&directory.store, &domain);
+            let generation = match directory.store.get(Column::Directory, &removed)? {
+                Some(bytes) => decode::<RemovedRecord>(&bytes, "removed domain")?.next_generation,
+                None => 1,
             };
+            let keys = blocking(move || DomainKeys::first(generation, now())).await?;
             let mut batch = Batch::new();
-            let key = domain_key(&directory.store, &domain);
-            batch.put(Column::Directory, key, encode(&record));
-            directory.store.commit(batch).await?;
-            directory.book.write().domains.insert(domain, keys);
-            Ok(())
+            batch.delete(Column::Directory, removed);
+            directory.replace_domain(batch, domain, keys).await
         })
         .await
     }
@@ -187,19 +187,22 @@ impl Directory {
     pub async fn remove_domain(&self, domain: &Domain) -> Result<(), DirectoryError> {
         let domain = domain.clone();
         self.write(|directory| async move {
-            {
+            let next_generation = {
                 let book = directory.book.read();
-                if !book.domains.contains_key(&domain) {
+                let Some(keys) = book.domains.get(&domain) else {
                     return Err(DirectoryError::NoSuchDomain);
-                }
+                };
                 let people = book.people.values().map(|person| &person.account.address);
                 let in_use = people.chain(book.aliases.keys()).any(|a| *a.domain() == domain);
                 if in_use || domain == directory.main {
                     return Err(DirectoryError::DomainInUse);
                 }
-            }
+                keys.next_generation
+            };
             let mut batch = Batch::new();
             batch.delete(Column::Directory, domain_key(&directory.store, &domain));
+            let removed = RemovedRecord { next_generation };
+            batch.put(Column::Directory, removed_key(&directory.store, &domain), encode(&removed));
             directory.store.commit(batch).await?;
             directory.book.write().domains.remove(&domain);
             Ok(())
@@ -209,7 +212,7 @@ impl Directory {
 
     /// The keys that sign mail from `domain`; empty when the domain is not ours.
     pub fn dkim_keys(&self, domain: &Domain) -> Vec<DkimKey> {
-        self.0.book.read().domains.get(domain).cloned().unwrap_or_default()
+        self.0.book.read().domains.get(domain).map(DomainKeys::signing).unwrap_or_default()
     }
 
     /// Adds an account with fresh keys.

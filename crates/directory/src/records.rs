@@ -7,10 +7,12 @@ use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Column, Store, record};
 
 use crate::error::DirectoryError;
-use crate::types::{DkimAlgorithm, DkimKey};
+use crate::types::{DkimAlgorithm, DkimKey, DkimPair, DkimStage};
 
-/// The version that this program writes.
+/// The version that this program writes of every record but domains'.
 const VERSION: u8 = 1;
+/// The version of domains' records: since keys rotate.
+const DOMAIN_VERSION: u8 = 2;
 
 /// Writes a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
@@ -33,6 +35,8 @@ pub(crate) const ACCOUNTS: &[u8] = b"a";
 pub(crate) const ALIASES: &[u8] = b"l";
 /// Domains: this and a keyed hash of the name.
 pub(crate) const DOMAINS: &[u8] = b"d";
+/// What is left of a domain that was removed: this and the same hash.
+pub(crate) const REMOVED: &[u8] = b"g";
 
 /// The key of an account.
 pub(crate) fn account_key(id: AccountId) -> Vec<u8> {
@@ -49,6 +53,13 @@ pub(crate) fn alias_key(store: &Store, address: &Address) -> Vec<u8> {
 pub(crate) fn domain_key(store: &Store, domain: &Domain) -> Vec<u8> {
     let hash = store.name_key(Column::Directory, &[DOMAINS, domain.as_str().as_bytes()]);
     [DOMAINS, &hash].concat()
+}
+
+/// The key of what is left of a removed domain.
+pub(crate) fn removed_key(store: &Store, domain: &Domain) -> Vec<u8> {
+    let mut key = domain_key(store, domain);
+    key.splice(..DOMAINS.len(), REMOVED.iter().copied());
+    key
 }
 
 /// What holds for the whole directory.
@@ -84,11 +95,50 @@ pub(crate) struct AliasRecord {
     pub(crate) targets: Vec<AccountId>,
 }
 
-/// A domain.
+/// A domain, in version 2.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct DomainRecord {
     pub(crate) domain: Domain,
-    pub(crate) dkim: Vec<DkimRecord>,
+    /// The generation that the next pair gets.
+    pub(crate) next_generation: u32,
+    pub(crate) pairs: Vec<PairRecord>,
+}
+
+/// A pair of DKIM keys.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PairRecord {
+    pub(crate) generation: u32,
+    pub(crate) stage: DkimStage,
+    pub(crate) keys: Vec<DkimRecord>,
+}
+
+/// A domain, in version 1: one pair, `wp1-…`, that signs.
+#[derive(Deserialize)]
+struct DomainRecord1 {
+    domain: Domain,
+    dkim: Vec<DkimRecord>,
+}
+
+/// What is left of a domain that was removed, so that its selectors are not used again if it comes
+/// back (RFC 6376 §3.1).
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemovedRecord {
+    pub(crate) next_generation: u32,
+}
+
+/// Writes a domain's record.
+pub(crate) fn encode_domain(record: &DomainRecord) -> Vec<u8> {
+    record::encode(DOMAIN_VERSION, record)
+}
+
+/// Reads a domain's record, of this version or the one before.
+pub(crate) fn decode_domain(bytes: &[u8]) -> Result<DomainRecord, DirectoryError> {
+    if bytes.first() != Some(&VERSION) {
+        return record::decode(DOMAIN_VERSION, bytes).map_err(|_| DirectoryError::Record("domain"));
+    }
+    let DomainRecord1 { domain, dkim } = decode(bytes, "domain")?;
+    let pair = PairRecord { generation: 1, stage: DkimStage::Signing { since: 0 }, keys: dkim };
+    Ok(DomainRecord { domain, next_generation: 2, pairs: vec![pair] })
 }
 
 /// A DKIM key. Its private half is sealed by the store like every value.
@@ -122,6 +172,20 @@ impl From<&DkimKey> for DkimRecord {
     }
 }
 
+impl From<PairRecord> for DkimPair {
+    fn from(record: PairRecord) -> Self {
+        let PairRecord { generation, stage, keys } = record;
+        Self { generation, stage, keys: keys.into_iter().map(DkimKey::from).collect() }
+    }
+}
+
+impl From<&DkimPair> for PairRecord {
+    fn from(pair: &DkimPair) -> Self {
+        let keys = pair.keys.iter().map(DkimRecord::from).collect();
+        Self { generation: pair.generation, stage: pair.stage, keys }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,11 +205,49 @@ mod tests {
         let system: SystemRecord = decode(b"\x01\x07\x00", "system").unwrap();
         assert_eq!(system, SystemRecord { next_account: 7, recovery: None });
 
-        let domain: DomainRecord =
-            decode(b"\x01\x0bclinic.test\x01\x01s\x01\x02\x08\x09\x03v=D", "domain").unwrap();
-        assert_eq!(domain.domain.as_str(), "clinic.test");
-        assert_eq!(domain.dkim[0].algorithm, DkimAlgorithm::Rsa2048);
-        assert_eq!(domain.dkim[0].private_pkcs8, [8, 9]);
+        let domain = decode_domain(b"\x01\x0bclinic.test\x01\x01s\x01\x02\x08\x09\x03v=D").unwrap();
+        assert_eq!((domain.domain.as_str(), domain.next_generation), ("clinic.test", 2));
+        let pair = &domain.pairs[0];
+        assert_eq!((pair.generation, pair.stage), (1, DkimStage::Signing { since: 0 }));
+        assert_eq!(pair.keys[0].algorithm, DkimAlgorithm::Rsa2048);
+        assert_eq!(pair.keys[0].private_pkcs8, [8, 9]);
+
+        let removed = RemovedRecord { next_generation: 300 };
+        assert_eq!(encode(&removed), b"\x01\xac\x02");
+    }
+
+    /// Bytes that version 2 of domains' records wrote.
+    #[test]
+    fn version_2_domains_still_open() {
+        let pair = |generation, stage| PairRecord { generation, stage, keys: Vec::new() };
+        let key = DkimRecord {
+            selector: "s".to_owned(),
+            algorithm: DkimAlgorithm::Ed25519,
+            private_pkcs8: vec![8, 9],
+            public_record: "v=D".to_owned(),
+        };
+        let record = DomainRecord {
+            domain: Domain::parse("clinic.test").unwrap(),
+            next_generation: 4,
+            pairs: vec![
+                pair(1, DkimStage::Retired { since: 1, until: 300 }),
+                PairRecord { keys: vec![key], ..pair(2, DkimStage::Signing { since: 2 }) },
+                pair(3, DkimStage::Waiting { made: 3, seen_since: Some(-1) }),
+            ],
+        };
+        let bytes = b"\x02\x0bclinic.test\x04\x03\
+            \x01\x02\x02\xd8\x04\x00\
+            \x02\x01\x04\x01\x01s\x00\x02\x08\x09\x03v=D\
+            \x03\x00\x06\x01\x01\x00";
+        assert_eq!(encode_domain(&record), bytes);
+        let read = decode_domain(bytes).unwrap();
+        assert_eq!(read.next_generation, 4);
+        let stages: Vec<_> = read.pairs.iter().map(|pair| (pair.generation, pair.stage)).collect();
+        assert_eq!(
+            stages,
+            record.pairs.iter().map(|p| (p.generation, p.stage)).collect::<Vec<_>>()
+        );
+        assert_eq!(read.pairs[1].keys[0].private_pkcs8, [8, 9]);
     }
 
     #[test]
@@ -155,15 +257,17 @@ mod tests {
             Err(DirectoryError::Record("system"))
         ));
         assert!(decode::<SystemRecord>(b"", "system").is_err());
+        assert!(decode_domain(b"\x03\x00").is_err() && decode_domain(b"").is_err());
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_domain(&[&[DOMAIN_VERSION], bytes.as_slice()].concat());
             let bytes = [&[VERSION], bytes.as_slice()].concat();
             let _ = decode::<AccountRecord>(&bytes, "account");
             let _ = decode::<AliasRecord>(&bytes, "alias");
-            let _ = decode::<DomainRecord>(&bytes, "domain");
+            let _ = decode_domain(&bytes);
         }
     }
 }

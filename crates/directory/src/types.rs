@@ -19,11 +19,19 @@ pub struct Options {
     pub grace: Duration,
     /// How many password hashes (64 MiB each) may run at once.
     pub hashes_at_once: usize,
+    /// How long the records of DKIM keys stay published after their last signature: mail may be under
+    /// way, wait in queues, and be verified again by whoever forwards it.
+    pub dkim_overlap: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { kdf_cost: KdfCost::Interactive, grace: Duration::from_secs(60), hashes_at_once: 2 }
+        Self {
+            kdf_cost: KdfCost::Interactive,
+            grace: Duration::from_secs(60),
+            hashes_at_once: 2,
+            dkim_overlap: Duration::from_secs(12 * 24 * 3600),
+        }
     }
 }
 
@@ -105,7 +113,7 @@ pub struct DkimKey {
     pub selector: String,
     /// What the key is for.
     pub algorithm: DkimAlgorithm,
-    /// The private key, PKCS#8 DER.
+    /// The private key, PKCS#8 DER. Empty once the key signs no more.
     pub private_pkcs8: Secret<Vec<u8>>,
     /// The text of the TXT record to publish (RFC 6376 §3.6.1).
     pub public_record: String,
@@ -116,6 +124,55 @@ impl DkimKey {
     pub fn record_name(&self, domain: &Domain) -> String {
         format!("{}._domainkey.{domain}", self.selector)
     }
+}
+
+/// The keys of a domain that sign together, one of each algorithm.
+#[derive(Debug, Clone)]
+pub struct DkimPair {
+    /// Counts up, and is never used again in the domain; the selectors are made from it.
+    pub generation: u32,
+    /// Where the pair stands.
+    pub stage: DkimStage,
+    /// The keys.
+    pub keys: Vec<DkimKey>,
+}
+
+/// Where a pair of DKIM keys stands. Times are Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DkimStage {
+    /// Made, to be published, and used for signing only when it is.
+    Waiting {
+        /// When it was made.
+        made: i64,
+        /// Since when its records were there at every look.
+        seen_since: Option<i64>,
+    },
+    /// Signs outgoing mail.
+    Signing {
+        /// Since when.
+        since: i64,
+    },
+    /// Signs no more. Its private keys are gone.
+    Retired {
+        /// Since when.
+        since: i64,
+        /// How long its records stay; after that they may go.
+        until: i64,
+    },
+}
+
+/// What was seen of the records of a pair that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DkimLook {
+    /// No pair waits.
+    NothingWaits,
+    /// Under these names no record with the key was found.
+    Missing(Vec<String>),
+    /// All are there, and were at every look since (Unix seconds).
+    Published {
+        /// Since when.
+        since: i64,
+    },
 }
 
 /// A successful log-in. While any clone of `unlocked` lives, the account stays unlocked.

@@ -7,7 +7,8 @@
 //! never taken for an absent record.
 //!
 //! [`HickoryResolver`] asks real servers: over UDP with EDNS, TCP when an answer is truncated, with
-//! time-outs, retries and a bounded cache. [`FakeResolver`] answers tests from a table.
+//! time-outs, retries and a bounded cache. [`FakeResolver`] answers tests from a table. [`OwnLook`]
+//! looks at our own records, uncached, to know whether they are published.
 //!
 //! # DNSSEC
 //! [`HickoryResolver::new`] validates nothing, [`HickoryResolver::validating`] does. Signatures are
@@ -30,12 +31,14 @@ mod anchor;
 mod answer;
 mod fake;
 mod live;
+mod own;
 mod validate;
 mod validation;
 
 pub use anchor::{AnchorError, TrustAnchor};
 pub use fake::FakeResolver;
 pub use live::HickoryResolver;
+pub use own::{FakeOwn, OwnLook, OwnRecords, Seen};
 pub use validation::ValidatedBy;
 pub use wardpost_verdict::{Dnssec, LookupFailure, Tlsa};
 

@@ -46,7 +46,7 @@ impl HickoryResolver {
     /// When the system's settings cannot be read, or name no server.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, DnsError> {
         let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
-        Ok(Self { plain: plain(&servers)?, validation: None })
+        Ok(Self { plain: plain(&servers, CACHE_ENTRIES)?, validation: None })
     }
 
     /// Asks these servers, or the system's when there are none given, and validates every answer by
@@ -61,7 +61,7 @@ impl HickoryResolver {
     ) -> Result<Self, DnsError> {
         let servers: Vec<NameServerConfig> = servers.iter().map(server).collect();
         let validation = Some(Arc::new(Validation::new(&servers, anchor)?));
-        Ok(Self { plain: plain(&servers)?, validation })
+        Ok(Self { plain: plain(&servers, CACHE_ENTRIES)?, validation })
     }
 
     /// Validates from the first question on, come what may: these servers are known to pass
@@ -138,12 +138,19 @@ fn answer(traced: Traced) -> Result<Answer<Vec<Record>>, DnsError> {
     Ok(Answer { value, dnssec: traced.dnssec, alias })
 }
 
-async fn in_time<T>(looking: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
+pub(crate) async fn in_time<T>(
+    looking: impl Future<Output = Result<T, DnsError>>,
+) -> Result<T, DnsError> {
     let result = tokio::time::timeout(LOOKUP_TIMEOUT, looking).await;
     result.unwrap_or_else(|_| Err(DnsError::Temporary("it took too long".into())))
 }
 
-async fn look(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Result<Traced, DnsError> {
+/// What hickory finds without validating.
+pub(crate) async fn look(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Traced, DnsError> {
     match resolver.lookup(name.clone(), kind).await {
         Ok(lookup) => Ok(follow(name, kind, lookup.answers())),
         Err(error) => absent(&error),
@@ -166,8 +173,13 @@ pub(crate) fn tuned(
     Ok((servers, options))
 }
 
-fn plain(servers: &[NameServerConfig]) -> Result<TokioResolver, DnsError> {
-    let (servers, options) = tuned(servers)?;
+/// A resolver that does not validate, and keeps so many answers.
+pub(crate) fn plain(
+    servers: &[NameServerConfig],
+    cache_size: u64,
+) -> Result<TokioResolver, DnsError> {
+    let (servers, mut options) = tuned(servers)?;
+    options.cache_size = cache_size;
     let config = ResolverConfig::from_parts(None, Vec::new(), servers);
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         .with_options(options)
@@ -198,7 +210,16 @@ fn tune(options: &mut ResolverOpts) {
     options.preserve_intermediates = true;
 }
 
-fn absolute(domain: &Domain) -> Result<Name, DnsError> {
+/// `_port._tcp.host` (RFC 6698 §3).
+pub(crate) fn service(host: &Domain, port: u16) -> Result<Name, DnsError> {
+    let host = absolute(host)?;
+    let labels = [format!("_{port}").into_bytes(), b"_tcp".to_vec()];
+    Name::from_labels(labels)
+        .and_then(|service| service.append_name(&host))
+        .map_err(|_| DnsError::NoSuchDomain)
+}
+
+pub(crate) fn absolute(domain: &Domain) -> Result<Name, DnsError> {
     let mut name = Name::from_ascii(domain.as_str()).map_err(|_| DnsError::NoSuchDomain)?;
     name.set_fqdn(true);
     Ok(name)
@@ -249,12 +270,7 @@ impl Resolver for HickoryResolver {
     }
 
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError> {
-        let name = absolute(host)?;
-        let service = [format!("_{port}").into_bytes(), b"_tcp".to_vec()];
-        let name = Name::from_labels(service)
-            .and_then(|service| service.append_name(&name))
-            .map_err(|_| DnsError::NoSuchDomain)?;
-        let traced = self.trace(&name, RecordType::TLSA).await?;
+        let traced = self.trace(&service(host, port)?, RecordType::TLSA).await?;
         if traced.found == Found::NoName {
             return Ok(Answer::new(Vec::new(), traced.dnssec));
         }
@@ -281,7 +297,7 @@ impl Resolver for HickoryResolver {
     }
 }
 
-fn tlsa_of(record: &Record) -> Option<Tlsa> {
+pub(crate) fn tlsa_of(record: &Record) -> Option<Tlsa> {
     match &record.data {
         RData::TLSA(tlsa) => Some(Tlsa {
             usage: tlsa.cert_usage.into(),

@@ -1,7 +1,8 @@
 //! Certificates and keys of our own: reading, making, and when they end.
 
+use crate::own_key::OwnKey;
 use crate::server::TlsError;
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -14,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
 use wardpost_verdict::Roots;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// How long a certificate that we make for ourselves lasts.
 const SELF_SIGNED_LIFETIME: Duration = Duration::from_secs(825 * 24 * 3600);
@@ -25,12 +26,57 @@ const SELF_SIGNED_RENEW: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
 
-/// A certificate chain with its key, and its end.
+/// What a certificate of ours says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The host names it is for, in lower case, wildcards as they are (RFC 9525 §6.3).
+    pub names: Vec<String>,
+    /// Its public key in DER (SubjectPublicKeyInfo), which a TLSA record `3 1 1` is a digest of.
+    pub public_key_info: Vec<u8>,
+    /// End of validity, Unix seconds.
+    pub not_after: i64,
+    /// No authority vouches for it: issuer and subject are the same.
+    pub self_issued: bool,
+}
+
+impl CertificateFacts {
+    /// Whether it is for this host: by name, or by a wildcard for its first label (RFC 9525 §6.3).
+    pub fn covers(&self, host: &Domain) -> bool {
+        let parent = host.as_str().split_once('.').map(|(_, parent)| parent);
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(wildcard) => parent == Some(wildcard),
+            None => name == host.as_str(),
+        })
+    }
+
+    fn read(der: &[u8]) -> Result<Self, String> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+        let names = match certificate.subject_alternative_name() {
+            Ok(Some(names)) => names.value.general_names.iter().filter_map(dns_name).collect(),
+            Ok(None) => Vec::new(),
+            Err(error) => return Err(error.to_string()),
+        };
+        Ok(Self {
+            names,
+            public_key_info: certificate.public_key().raw.to_vec(),
+            not_after: certificate.validity().not_after.timestamp(),
+            self_issued: certificate.issuer().as_raw() == certificate.subject().as_raw(),
+        })
+    }
+}
+
+fn dns_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    }
+}
+
+/// A certificate chain with its key, and what its first certificate says.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) key: Arc<CertifiedKey>,
-    /// End of validity of our own certificate, Unix seconds.
-    pub(crate) not_after: i64,
+    pub(crate) facts: CertificateFacts,
 }
 
 /// Reads a chain and its key from PEM files.
@@ -38,7 +84,9 @@ pub(crate) fn read_identity(certificate: &Path, key: &Path) -> Result<Identity, 
     let chain = read_chain(certificate)?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|e| TlsError::PrivateKey { path: key.to_owned(), error: e.to_string() })?;
-    let not_after = not_after(&chain, certificate)?;
+    let own = chain.first().map_or(&[][..], |der| der.as_ref());
+    let facts = CertificateFacts::read(own)
+        .map_err(|error| TlsError::Certificate { path: certificate.to_owned(), error })?;
     let certified = CertifiedKey::from_der(chain, private, &PROVIDER).map_err(|error| {
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         match error {
@@ -46,7 +94,7 @@ pub(crate) fn read_identity(certificate: &Path, key: &Path) -> Result<Identity, 
             other => TlsError::PrivateKey { path: key, error: other.to_string() },
         }
     })?;
-    Ok(Identity { key: Arc::new(certified), not_after })
+    Ok(Identity { key: Arc::new(certified), facts })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -61,47 +109,61 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(chain)
 }
 
-fn not_after(chain: &[CertificateDer<'_>], path: &Path) -> Result<i64, TlsError> {
-    let own = chain.first().map_or(&[][..], |der| der.as_ref());
-    X509Certificate::from_der(own)
-        .map(|(_, certificate)| certificate.validity().not_after.timestamp())
-        .map_err(|e| TlsError::Certificate { path: path.to_owned(), error: e.to_string() })
-}
-
 /// Where a self-signed certificate for ourselves is kept under the data directory.
 pub(crate) fn self_signed_paths(dir: &Path) -> (PathBuf, PathBuf) {
     (dir.join("self-signed.pem"), dir.join("self-signed.key"))
 }
 
-/// Reads our self-signed certificate, making it first when there is none or its end is near.
+/// Reads our self-signed certificate, making it first when there is none, its end is near, or it is
+/// for another name. The key stays the same through all of this, since a TLSA record may stand for it
+/// (RFC 7671 §5.1: such a record asks neither for a name nor for a date).
 pub(crate) fn self_signed(dir: &Path, host: &Domain) -> Result<Identity, TlsError> {
-    let (certificate, key) = self_signed_paths(dir);
-    if let Ok(identity) = read_identity(&certificate, &key) {
-        let renew_from = identity.not_after - SELF_SIGNED_RENEW.as_secs().cast_signed();
-        if unix_now() < renew_from {
+    let (certificate, key_file) = self_signed_paths(dir);
+    if let Ok(identity) = read_identity(&certificate, &key_file) {
+        let renew_from = identity.facts.not_after - SELF_SIGNED_RENEW.as_secs().cast_signed();
+        if unix_now() < renew_from && identity.facts.covers(host) {
             return Ok(identity);
         }
     }
+    let key = match OwnKey::read(&key_file)? {
+        Some(key) => key,
+        None => {
+            let key = OwnKey::generate()?;
+            key.write(&key_file)?;
+            key
+        }
+    };
     make_self_signed(&certificate, &key, host)?;
-    read_identity(&certificate, &key)
+    read_identity(&certificate, &key_file)
 }
 
-fn make_self_signed(certificate: &Path, key: &Path, host: &Domain) -> Result<(), TlsError> {
+/// Puts another key in place of that of our self-signed certificate. The key's file is written first:
+/// if this is interrupted, the next start makes the certificate that goes with it.
+pub(crate) fn replace_self_signed(
+    dir: &Path,
+    host: &Domain,
+    key: &OwnKey,
+) -> Result<Identity, TlsError> {
+    let (certificate, key_file) = self_signed_paths(dir);
+    key.write(&key_file)?;
+    make_self_signed(&certificate, key, host)?;
+    read_identity(&certificate, &key_file)
+}
+
+fn make_self_signed(certificate: &Path, key: &OwnKey, host: &Domain) -> Result<(), TlsError> {
     let made = |e: rcgen::Error| TlsError::Make { error: e.to_string() };
-    let pair = KeyPair::generate().map_err(made)?;
     let mut params = CertificateParams::new(vec![host.to_string()]).map_err(made)?;
     let now = SystemTime::now();
     params.not_before = (now - Duration::from_secs(3600)).into();
     params.not_after = (now + SELF_SIGNED_LIFETIME).into();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, host.as_str());
-    let signed = params.self_signed(&pair).map_err(made)?;
-    write_file(key, pair.serialize_pem().as_bytes(), 0o600)?;
+    let signed = params.self_signed(key.pair()).map_err(made)?;
     write_file(certificate, signed.pem().as_bytes(), 0o644)
 }
 
 /// Writes a file anew with exactly this mode, whole or not at all.
-fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
+pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
     let new = path.with_extension("new");
     let write = || {
         // A remnant of an interrupted write may be there, with whatever mode.

@@ -4,7 +4,7 @@
 //!   refuses to go on when plaintext was read past the STARTTLS line, so that nothing injected
 //!   before the handshake (RFC 3207 §6, the "NO STARTTLS" class of attacks) lives on after it.
 //! - [`ServerTls`] answers handshakes: TLS 1.2 with forward secrecy and 1.3, certificate reloaded in
-//!   place without touching open connections.
+//!   place without touching open connections. [`OwnKey`] is a key that waits for its certificate.
 //! - [`ClientTls`] shakes hands with anybody who owns the key he shows, and records what was seen.
 //!   Whether that is good enough is for `verdict` to say, before any mail is sent.
 //! - [`Listeners`] accepts: several addresses, limits in total and for each peer, and words for whom
@@ -21,17 +21,19 @@ mod client;
 mod https;
 mod limits;
 mod listen;
+mod own_key;
 mod server;
 mod shutdown;
 mod stream;
 pub mod systemd;
 mod verifier;
 
-pub use certificate::load_roots;
+pub use certificate::{CertificateFacts, load_roots};
 pub use client::{ClientTls, HandshakeError};
 pub use https::{Https, HttpsError, HttpsLimits, HttpsResponse, HttpsTarget};
 pub use limits::{Limits, TooMany};
 pub use listen::{Accepted, ListenError, Listeners};
+pub use own_key::OwnKey;
 pub use server::{ServerTls, TlsError};
 pub use shutdown::{Shutdown, Tracked};
 pub use stream::{Stream, TlsInfo, UpgradeError};

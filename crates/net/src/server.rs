@@ -1,6 +1,9 @@
 //! Answering TLS handshakes.
 
-use crate::certificate::{Identity, PROVIDER, read_identity, self_signed};
+use crate::certificate::{
+    CertificateFacts, Identity, PROVIDER, read_identity, replace_self_signed, self_signed,
+};
+use crate::own_key::OwnKey;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -59,6 +62,9 @@ pub enum TlsError {
         /// The system's words.
         error: io::Error,
     },
+    /// Only a certificate of our own making gets another key from us.
+    #[error("the certificate comes from files; only whoever issues it can put another key in")]
+    Files,
     /// The TLS library refused the settings.
     #[error("TLS cannot be set up: {0}")]
     Settings(#[from] rustls::Error),
@@ -150,13 +156,32 @@ impl ServerTls {
 
     /// When the certificate in use ends.
     pub fn expires_at(&self) -> SystemTime {
-        let seconds = u64::try_from(self.current.identity.load().not_after).unwrap_or(0);
+        let seconds = u64::try_from(self.current.identity.load().facts.not_after).unwrap_or(0);
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
     /// Whether the certificate is one that we made for ourselves.
     pub fn is_self_signed(&self) -> bool {
         matches!(self.current.source, Source::SelfSigned { .. })
+    }
+
+    /// What the certificate in use says.
+    pub fn certificate(&self) -> CertificateFacts {
+        self.current.identity.load().facts.clone()
+    }
+
+    /// Puts another key, and a new certificate for it, in place of the self-signed one, for new
+    /// connections of all clones. Open connections go on. Touches the disk: not for async threads.
+    ///
+    /// # Errors
+    /// [`TlsError::Files`] when the certificate is not of our own making; else when the new one cannot
+    /// be kept: the one in use stays.
+    pub fn replace_key(&self, key: &OwnKey) -> Result<(), TlsError> {
+        let Source::SelfSigned { dir, host } = &self.current.source else {
+            return Err(TlsError::Files);
+        };
+        self.current.identity.store(Arc::new(replace_self_signed(dir, host, key)?));
+        Ok(())
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

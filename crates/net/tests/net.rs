@@ -11,10 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wardpost_mail::{Domain, TlsGrade};
 use wardpost_net::{
-    ClientTls, HandshakeError, Limits, ListenError, Listeners, ServerTls, Shutdown, Stream,
+    ClientTls, HandshakeError, Limits, ListenError, Listeners, OwnKey, ServerTls, Shutdown, Stream,
     TlsError, TooMany, UpgradeError, load_roots,
 };
 use wardpost_verdict::{Bound, Observation, Roots, TlsVersion, grade};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 fn host() -> Domain {
     Domain::parse("mx.clinic.test").unwrap()
@@ -89,6 +91,66 @@ async fn the_self_signed_key_is_kept_and_private() {
     assert!(again.is_self_signed());
     let left = again.expires_at().duration_since(SystemTime::now()).unwrap();
     assert!(left > Duration::from_secs(800 * 24 * 3600), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_self_signed_key_outlives_its_certificate_and_gives_way_only_when_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = ServerTls::self_signed(dir.path(), &host()).unwrap().certificate();
+    assert!(first.self_issued && first.covers(&host()));
+    // The certificate is lost, or is for a name we had before: the key stays.
+    std::fs::remove_file(dir.path().join("self-signed.pem")).unwrap();
+    let other = Domain::parse("mail.clinic.test").unwrap();
+    let tls = ServerTls::self_signed(dir.path(), &other).unwrap();
+    let renamed = tls.certificate();
+    assert_eq!(renamed.public_key_info, first.public_key_info);
+    assert!(renamed.covers(&other) && !renamed.covers(&host()));
+
+    let key = OwnKey::generate().unwrap();
+    let kept = OwnKey::from_pkcs8(&key.pkcs8()).unwrap();
+    let https = tls.with_alpn(&[b"h2"]).unwrap();
+    tls.replace_key(&kept).unwrap();
+    assert_eq!(https.certificate().public_key_info, key.public_key_info());
+    let (_, _, facts) = shake(&https).await;
+    assert_eq!(facts.chain.len(), 1);
+    // As after a crash between the two files.
+    let next = OwnKey::generate().unwrap();
+    std::fs::write(dir.path().join("self-signed.key"), next.pem().expose()).unwrap();
+    let restarted = ServerTls::self_signed(dir.path(), &other).unwrap();
+    assert_eq!(restarted.certificate().public_key_info, next.public_key_info());
+    // A key that cannot be read is nobody's to write over.
+    std::fs::write(dir.path().join("self-signed.key"), "rubbish").unwrap();
+    let error = ServerTls::self_signed(dir.path(), &other).unwrap_err();
+    assert!(matches!(error, TlsError::PrivateKey { .. }), "{error}");
+}
+
+#[test]
+fn certificates_tell_their_names_and_files_keep_their_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["Mail.Clinic.test".to_owned(), "*.second.test".to_owned()];
+    let params = CertificateParams::new(names).unwrap();
+    std::fs::write(dir.path().join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let tls = server_tls(dir.path()).unwrap();
+    let facts = tls.certificate();
+    let covers = |name: &str| facts.covers(&Domain::parse(name).unwrap());
+    assert!(covers("mail.clinic.test") && covers("mta-sts.second.test"));
+    assert!(!covers("second.test") && !covers("a.b.second.test") && !covers("clinic.test"));
+    assert!(matches!(tls.replace_key(&OwnKey::generate().unwrap()), Err(TlsError::Files)));
+}
+
+#[test]
+fn a_signing_request_asks_for_the_names_with_the_key() {
+    let key = OwnKey::generate().unwrap();
+    let names = [host(), Domain::parse("mta-sts.clinic.test").unwrap()];
+    let request = key.signing_request(&names).unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(request.as_bytes()).unwrap();
+    let (_, request) = X509CertificationRequest::from_der(&pem.contents).unwrap();
+    let info = &request.certification_request_info;
+    assert_eq!(info.subject_pki.raw, key.public_key_info());
+    let asked = String::from_utf8_lossy(&pem.contents).into_owned();
+    assert!(names.iter().all(|name| asked.contains(name.as_str())));
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         phone: Some("+1 555 0100".to_owned()),
         hostname,
         max_answer: 25 << 20,
+        mta_sts: None,
     };
     let portal = Portal::new(settings, directory, mailboxes, parcels, &tls)?;
     let listeners = Listeners::bind("https", &["127.0.0.1:8443".parse()?])?;

@@ -1,6 +1,6 @@
 //! What holds for every page: who may send forms, what browsers are told, what is counted.
 
-use crate::{Portal, pages};
+use crate::{Portal, pages, sts};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -37,6 +37,10 @@ pub(crate) async fn around(
     let page = page_name(request.uri().path());
     let mut response = if from_elsewhere(request.method(), request.headers()) {
         pages::refused(&portal)
+    } else if request.uri().path() != sts::PATH
+        && sts::is_policy_host(&portal, request.uri(), request.headers())
+    {
+        pages::not_found(State(Arc::clone(&portal))).await
     } else {
         next.run(request).await
     };
@@ -79,6 +83,7 @@ fn page_name(path: &str) -> &'static str {
         (Some("m"), Some(_), Some("leave")) | (Some("left"), None, None) => "leave",
         (Some("write"), None, None) => "write",
         (Some("style.css"), None, None) => "style",
+        (Some(".well-known"), Some("mta-sts.txt"), None) => "mta-sts",
         _ => "other",
     }
 }

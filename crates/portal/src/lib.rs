@@ -18,6 +18,8 @@
 //!   that another site sent it.
 //! * Answers are sealed into the staff member's mailbox before the page says that they were sent.
 //!
+//! The same server answers for our MTA-STS policy ([`sts`]), under host names of its own.
+//!
 //! Nothing about persons or messages is logged or counted.
 
 mod answer;
@@ -28,6 +30,7 @@ mod pages;
 mod reading;
 mod sanitise;
 mod serve;
+mod sts;
 mod upload;
 mod visit;
 mod write;
@@ -50,6 +53,7 @@ use wardpost_mail::Domain;
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::{Accepted, ServerTls, Shutdown, TlsError};
 use wardpost_parcel::{ParcelError, Parcels};
+use wardpost_publish::OwnPolicy;
 use write::Pace;
 
 /// Octets of a form that carries no files.
@@ -74,6 +78,8 @@ pub struct Settings {
     pub hostname: Domain,
     /// Most octets of one answer with its attachments.
     pub max_answer: usize,
+    /// Our MTA-STS policy, where we publish one.
+    pub mta_sts: Option<OwnPolicy>,
 }
 
 /// The pages.
@@ -164,6 +170,7 @@ impl Portal {
                     .route("/", get(pages::landing))
                     .route("/style.css", get(pages::style))
                     .route("/robots.txt", get(pages::robots))
+                    .route(sts::PATH, get(sts::policy))
                     .route("/p/{token}", get(gate::ask).post(gate::open))
                     .route("/m/{view}", get(reading::message))
                     .route("/m/{view}/formatted", get(reading::formatted))

@@ -18,7 +18,9 @@ use wardpost_message::render::{Readable, readable};
 use wardpost_message::{Summary, headers};
 use wardpost_net::{Accepted, ClientTls, ServerTls, Shutdown, Stream};
 use wardpost_parcel::{Created, Credential, NewParcel, ParcelState, Parcels};
+use wardpost_publish::OwnPolicy;
 use wardpost_store::Store;
+use wardpost_verdict::StsMode;
 
 const PASSWORD: &str = "correct battery of staples";
 
@@ -73,6 +75,11 @@ impl House {
             phone: Some("+1 555 0100".into()),
             hostname,
             max_answer: 1 << 20,
+            mta_sts: Some(OwnPolicy {
+                mode: StsMode::Enforce,
+                max_age: Duration::from_secs(86_400),
+                host: Domain::parse("mail.clinic.test").unwrap(),
+            }),
         };
         let portal =
             Portal::new(settings, directory.clone(), mailboxes.clone(), parcels.clone(), &tls)
@@ -541,4 +548,46 @@ async fn pages_come_over_tls_and_clear_text_gets_a_redirect_only() {
     assert!(clear.starts_with("HTTP/1.1 301 "), "{clear}");
     assert!(clear.contains(&format!("location: https://mail.clinic.test/p/{token}\r\n")));
     assert!(!clear.contains("Elm"));
+}
+
+#[tokio::test]
+async fn the_mta_sts_policy_is_under_its_own_names_and_alone_there() {
+    let house = House::new().await;
+    house.directory.add_domain(&Domain::parse("second.test").unwrap()).await.unwrap();
+    let ask = async |method: &str, host: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, host);
+        house.ask(request.body(Body::empty()).unwrap()).await
+    };
+    let path = "/.well-known/mta-sts.txt";
+    for host in ["mta-sts.clinic.test", "MTA-STS.Clinic.Test:8443", "mta-sts.second.test"] {
+        let answer = ask("GET", host, path).await;
+        assert_eq!(
+            (answer.status, &*answer.headers[header::CONTENT_TYPE]),
+            (StatusCode::OK, "text/plain".as_bytes())
+        );
+        // The certificate of these tests is self-signed.
+        let text = "version: STSv1\r\nmode: testing\r\nmx: mail.clinic.test\r\nmax_age: 86400\r\n";
+        assert_eq!(answer.body, text, "{host}");
+    }
+    // HTTP/2 has the name in the target.
+    let request = Request::get(format!("https://mta-sts.clinic.test{path}")).body(Body::empty());
+    assert_eq!(house.ask(request.unwrap()).await.status, StatusCode::OK);
+    let head = ask("HEAD", "mta-sts.clinic.test", path).await;
+    assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""));
+    for (host, path) in [
+        ("mail.clinic.test", path),
+        ("clinic.test", path),
+        ("mta-sts.other.test", path),
+        ("mta-sts.", path),
+        ("@", path),
+        ("mta-sts.clinic.test", "/"),
+        ("mta-sts.clinic.test", "/write"),
+    ] {
+        assert_eq!(ask("GET", host, path).await.status, StatusCode::NOT_FOUND, "{host}{path}");
+    }
+    assert_eq!(ask("GET", "mail.clinic.test", "/").await.status, StatusCode::OK);
+    assert_eq!(
+        ask("POST", "mta-sts.clinic.test", path).await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }

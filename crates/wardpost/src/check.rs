@@ -1,12 +1,18 @@
 //! `wardpost check`: whether `serve` would find what the configuration names.
 
+use crate::cli::KitOptions;
 use crate::failure::Failure;
+use crate::kit;
+use crate::serve::publishing::mta_sts;
 use crate::system_key;
 use std::path::Path;
 use std::time::SystemTime;
+use wardpost_admin::{Answer, Client, Request};
 use wardpost_config::Config;
 use wardpost_dns::TrustAnchor;
-use wardpost_net::ServerTls;
+use wardpost_mail::Domain;
+use wardpost_net::{CertificateFacts, ServerTls};
+use wardpost_publish::OwnPolicy;
 
 /// Checks everything and tells all that is wrong, not only the first thing.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
@@ -36,7 +42,44 @@ fn certificate(config: &Config) -> Result<(), String> {
     if tls.expires_at() <= SystemTime::now() {
         return Err("the certificate has expired".to_owned());
     }
+    for remark in policy_remarks(config, &tls.certificate()) {
+        println!("{remark}");
+    }
     Ok(())
+}
+
+/// What keeps our MTA-STS policy from being fetched, if we publish one. Domains besides the main one
+/// are known to the daemon alone, which is asked if it runs.
+fn policy_remarks(config: &Config, certificate: &CertificateFacts) -> Vec<String> {
+    if mta_sts(config).is_none() {
+        return Vec::new();
+    }
+    if certificate.self_issued {
+        let text = "the certificate is self-signed: other servers cannot fetch our MTA-STS policy, \
+                    which asks for no more than \"testing\"";
+        return vec![text.to_owned()];
+    }
+    let mut domains = vec![config.domain.clone()];
+    domains.extend(served_domains(config).into_iter().filter(|domain| *domain != config.domain));
+    let hosts = domains.iter().filter_map(OwnPolicy::policy_host);
+    let uncovered = hosts.filter(|host| !certificate.covers(host));
+    let remark = |host| {
+        format!(
+            "the certificate is not for {host}: other servers cannot fetch our MTA-STS policy. Get one \
+             that names it, or set [publish] mta_sts = \"off\""
+        )
+    };
+    uncovered.map(remark).collect()
+}
+
+fn served_domains(config: &Config) -> Vec<Domain> {
+    let Ok(mut client) = Client::connect(&config.admin_socket()) else { return Vec::new() };
+    // A recovery kit that nobody got yet comes with whatever answer is next: it must not get lost.
+    let keep = |kit| drop(kit::hand_out(&kit, &KitOptions { recovery_kit: None }));
+    match client.call(&Request::Status, keep) {
+        Ok(Answer::Status(status)) => status.domains,
+        _ => Vec::new(),
+    }
 }
 
 fn key(config: &Config) -> Result<(), String> {

@@ -50,6 +50,9 @@ pub(crate) enum ControlCommand {
     /// Domains served, and the DNS records they need.
     #[command(subcommand)]
     Domain(DomainCommand),
+    /// The key of our certificate, and how to change it without losing mail.
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// How messages go.
     #[command(subcommand)]
     Route(RouteCommand),
@@ -167,9 +170,74 @@ pub(crate) enum DomainCommand {
     /// Serve another domain, and print the DNS records to publish for it.
     Add { domain: Domain },
     /// All domains, with the DNS records to publish.
-    List,
+    List {
+        #[command(flatten)]
+        form: RecordForm,
+    },
+    /// One domain, with the DNS records to publish.
+    Show {
+        domain: Domain,
+        #[command(flatten)]
+        form: RecordForm,
+    },
     /// Serve a domain no longer.
     Remove { domain: Domain },
+    /// The keys that sign a domain's mail (DKIM).
+    Dkim {
+        domain: Domain,
+        #[command(subcommand)]
+        command: DkimCommand,
+    },
+}
+
+/// How DNS records are printed.
+#[derive(Debug, Args)]
+pub(crate) struct RecordForm {
+    /// Print a zone file.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) zone: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DkimCommand {
+    /// Where the keys stand.
+    Show,
+    /// Make the next keys. They sign when their records are seen in the DNS, which is looked at hourly.
+    Rotate {
+        /// Look now, and go over to them if their records are there.
+        #[arg(long)]
+        now: bool,
+        /// Go over to them now, whether or not their records are there: until they are, mail counts as
+        /// unsigned. For keys that somebody else may have.
+        #[arg(long, conflicts_with = "now")]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TlsCommand {
+    /// The certificate, the TLSA records of its keys, and what to do next.
+    Show,
+    /// Make the key that our certificate will have next, and print what to publish for it.
+    NextKey {
+        /// Print a certificate signing request for it, too.
+        #[arg(long)]
+        csr: bool,
+        /// Make a new one, in place of a next key that was not used yet.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Put the next key to use: refused until its TLSA record was in the DNS for long enough.
+    Roll {
+        /// Do it all the same. If there are TLSA records for this server, servers that use DANE cannot
+        /// deliver to us until they know the new key.
+        #[arg(long)]
+        force: bool,
+        /// With [tls]: the new file (mode 0600) to write the next key to; by default beside the
+        /// configured key, with `.next` added to its name.
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -247,6 +315,8 @@ mod tests {
             "wardpost account add dana@clinic.test --password x",
             "wardpost alias add office@clinic.test",
             "wardpost queue show first",
+            "wardpost domain dkim clinic.test rotate --now --force",
+            "wardpost domain list --zone --json",
             "wardpost frobnicate",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

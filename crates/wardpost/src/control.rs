@@ -2,16 +2,17 @@
 
 use crate::ask::{Source, confirm};
 use crate::cli::{
-    AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand, KitOptions,
-    ParcelCommand, QueueCommand, RouteCommand, StsCommand,
+    AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DkimCommand, DomainCommand,
+    KitOptions, ParcelCommand, QueueCommand, RecordForm, RouteCommand, StsCommand, TlsCommand,
 };
 use crate::failure::Failure;
-use crate::kit;
+use crate::{kit, new_key};
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 use wardpost_admin::{
-    AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
-    QueueRequest, Request, StsRequest,
+    AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DkimRequest, DomainRequest,
+    DomainView, ParcelRequest, QueueRequest, Request, StsRequest, TlsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -24,18 +25,44 @@ pub(crate) fn control(config: &Config, command: ControlCommand, json: bool) -> R
     // Connect first: nobody should type a password to be told that the daemon is not running.
     let mut client = Client::connect_within(&config.admin_socket(), STARTING)?;
     let mut kit_options = KitOptions { recovery_kit: None };
+    let zone = wants_zone(&command);
+    let key_out = key_out(&command);
     let request = request(command, &mut kit_options)?;
     let mut handed_out = Ok(());
     let answer = client.call(&request, |secret| handed_out = kit::hand_out(&secret, &kit_options));
     handed_out?;
-    print(&answer?, json)
+    let mut answer = answer?;
+    new_key::write(&mut answer, key_out)?;
+    print(&answer, json, zone)
 }
 
-fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    let text = if json {
-        answer.json().map(|text| text + "\n").map_err(Failure::from_error)?
-    } else {
-        answer.to_string()
+/// Whether records are to be printed as a zone file.
+fn wants_zone(command: &ControlCommand) -> bool {
+    use DomainCommand::{List, Show};
+    matches!(
+        command,
+        ControlCommand::Domain(
+            List { form: RecordForm { zone: true } } | Show { form: RecordForm { zone: true }, .. }
+        )
+    )
+}
+
+/// Where the next TLS key is to be written, if it was said.
+fn key_out(command: &ControlCommand) -> Option<PathBuf> {
+    match command {
+        ControlCommand::Tls(TlsCommand::Roll { key_out, .. }) => key_out.clone(),
+        _ => None,
+    }
+}
+
+fn print(answer: &Answer, json: bool, zone: bool) -> Result<(), Failure> {
+    let text = match answer {
+        _ if json => answer.json().map(|text| text + "\n").map_err(Failure::from_error)?,
+        Answer::Domain(domain) if zone => domain.zone(),
+        Answer::Domains(domains) if zone => {
+            domains.iter().map(DomainView::zone).collect::<Vec<_>>().join("\n")
+        }
+        _ => answer.to_string(),
     };
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -52,6 +79,7 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Account(command) => Request::Account(account(command, kit)?),
         ControlCommand::Alias(command) => Request::Alias(alias(command)),
         ControlCommand::Domain(command) => Request::Domain(domain(command)),
+        ControlCommand::Tls(command) => Request::Tls(tls(command)),
         ControlCommand::Route(RouteCommand::Explain { from, to }) => Request::Route { from, to },
         ControlCommand::Queue(command) => Request::Queue(queue(command)),
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
@@ -117,8 +145,24 @@ fn alias(command: AliasCommand) -> AliasRequest {
 fn domain(command: DomainCommand) -> DomainRequest {
     match command {
         DomainCommand::Add { domain } => DomainRequest::Add { domain },
-        DomainCommand::List => DomainRequest::List,
+        DomainCommand::List { .. } => DomainRequest::List,
+        DomainCommand::Show { domain, .. } => DomainRequest::Show { domain },
         DomainCommand::Remove { domain } => DomainRequest::Remove { domain },
+        DomainCommand::Dkim { domain, command } => {
+            let request = match command {
+                DkimCommand::Show => DkimRequest::Show,
+                DkimCommand::Rotate { now, force } => DkimRequest::Rotate { now, force },
+            };
+            DomainRequest::Dkim { domain, request }
+        }
+    }
+}
+
+fn tls(command: TlsCommand) -> TlsRequest {
+    match command {
+        TlsCommand::Show => TlsRequest::Show,
+        TlsCommand::NextKey { csr, replace } => TlsRequest::NextKey { csr, replace },
+        TlsCommand::Roll { force, .. } => TlsRequest::Roll { force },
     }
 }
 

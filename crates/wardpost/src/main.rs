@@ -13,6 +13,7 @@ mod control;
 mod failure;
 mod kit;
 mod logging;
+mod new_key;
 mod process;
 mod serve;
 mod setup;

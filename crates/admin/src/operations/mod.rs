@@ -2,23 +2,29 @@
 
 mod account;
 mod alias;
+mod dkim;
 mod domain;
 mod parcel;
 mod queue;
 mod route;
 mod status;
 mod sts;
+mod tls;
 
 use crate::error::Failure;
 use crate::request::Request;
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use wardpost_directory::{Account, Directory};
+use wardpost_dns::OwnRecords;
 use wardpost_mail::{Address, Domain, Secret};
 use wardpost_mailbox::Mailboxes;
+use wardpost_net::ServerTls;
 use wardpost_parcel::Parcels;
+use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
 
@@ -36,6 +42,12 @@ pub trait Host: Send + Sync {
     fn certificate(&self) -> CertificateView;
     /// How DNS answers are validated, in words.
     fn dns(&self) -> String;
+    /// Our side of TLS.
+    fn tls(&self) -> &ServerTls;
+    /// The file that the key of the certificate is read from, where one is configured.
+    fn key_file(&self) -> Option<PathBuf>;
+    /// The MTA-STS policy that is configured, if there is to be one.
+    fn mta_sts(&self) -> Option<OwnPolicy>;
 }
 
 /// Finds out how a message would go. Talks to other mail servers, but sends nothing.
@@ -57,6 +69,10 @@ pub struct Parts {
     pub parcels: Parcels,
     /// Other domains' MTA-STS policies.
     pub policies: Policies,
+    /// The keys of our certificate.
+    pub keys: KeyPlan,
+    /// Our own records in the DNS.
+    pub own: Arc<dyn OwnRecords>,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -87,6 +103,7 @@ impl Admin {
             Request::Account(request) => self.account(request).await,
             Request::Alias(request) => self.alias(request).await,
             Request::Domain(request) => self.domain(request).await,
+            Request::Tls(request) => self.tls(request).await,
             Request::Route { from, to } => self.route(&from, &to).await,
             Request::Queue(request) => self.queue(request).await,
             Request::Parcel(request) => self.parcel(request).await,

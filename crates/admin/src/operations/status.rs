@@ -17,6 +17,8 @@ impl Admin {
             listeners: parts.host.listeners(),
             certificate: parts.host.certificate(),
             dns: parts.host.dns(),
+            mta_sts: self.sts_policy().map(|policy| policy.mode_name().to_owned()),
+            warnings: self.warnings(),
             domains: parts.directory.domains(),
             accounts: directory.accounts,
             unlocked: directory.unlocked,
@@ -26,6 +28,16 @@ impl Admin {
             parcels_opened: parcels.opened,
             parcels_locked: parcels.locked,
         }))
+    }
+
+    /// What is not as it should be with what we publish.
+    fn warnings(&self) -> Vec<String> {
+        let notes = self.parts.directory.domains().into_iter();
+        let mut warnings: Vec<String> = notes.filter_map(|domain| self.sts_note(&domain)).collect();
+        // The same certificate is the reason for all of them.
+        warnings.dedup();
+        warnings.extend(self.key_warning());
+        warnings
     }
 
     pub(super) async fn setup(&self) -> Result<Answer, Failure> {

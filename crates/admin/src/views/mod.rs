@@ -1,6 +1,7 @@
 //! Answers: as JSON for programs, as text for people.
 
 mod account;
+mod dkim;
 mod domain;
 mod parcel;
 mod path;
@@ -9,17 +10,18 @@ mod route;
 mod status;
 mod sts;
 mod table;
+mod tls;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
+pub use dkim::{DkimPairView, DkimView};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
-pub use path::{
-    DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView,
-};
+pub use path::{DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
 pub use sts::StsPolicyView;
+pub use tls::{NextKeyView, TlsKeyView, TlsView};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,10 @@ pub enum Answer {
     Domain(DomainView),
     /// All domains.
     Domains(Vec<DomainView>),
+    /// A domain's DKIM keys.
+    Dkim(DkimView),
+    /// Our certificate's keys.
+    Tls(TlsView),
     /// How a message would go.
     Route(RouteView),
     /// Items of the queue.
@@ -80,6 +86,8 @@ impl Answer {
             Self::Aliases(it) => serde_json::to_string_pretty(it),
             Self::Domain(it) => serde_json::to_string_pretty(it),
             Self::Domains(it) => serde_json::to_string_pretty(it),
+            Self::Dkim(it) => serde_json::to_string_pretty(it),
+            Self::Tls(it) => serde_json::to_string_pretty(it),
             Self::Route(it) => serde_json::to_string_pretty(it),
             Self::Queue(it) => serde_json::to_string_pretty(it),
             Self::QueueItem(it) => serde_json::to_string_pretty(it),
@@ -104,6 +112,8 @@ impl fmt::Display for Answer {
             Self::Aliases(it) => account::aliases(it, f),
             Self::Domain(it) => it.fmt(f),
             Self::Domains(it) => domain::domains(it, f),
+            Self::Dkim(it) => it.fmt(f),
+            Self::Tls(it) => it.fmt(f),
             Self::Route(it) => it.fmt(f),
             Self::Queue(it) => queue::items(it, f),
             Self::QueueItem(it) => it.fmt(f),

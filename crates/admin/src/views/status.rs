@@ -20,6 +20,10 @@ pub struct StatusView {
     pub certificate: CertificateView,
     /// How DNS answers are validated.
     pub dns: String,
+    /// What our MTA-STS policy asks of others: `enforce`, `testing` or `none`; absent without one.
+    pub mta_sts: Option<String>,
+    /// What is not as it should be, in words.
+    pub warnings: Vec<String>,
     /// Domains served, the main one first.
     pub domains: Vec<Domain>,
     /// Accounts.
@@ -67,6 +71,7 @@ impl fmt::Display for StatusView {
             if self.certificate.self_signed { ", self-signed: not trusted by others" } else { "" };
         writeln!(f, "  certificate  until {}{own}", self.certificate.expires)?;
         writeln!(f, "  dns          {}", self.dns)?;
+        writeln!(f, "  mta-sts      {}", self.mta_sts.as_deref().unwrap_or("off"))?;
         let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
         writeln!(f, "  domains      {}", domains.join(", "))?;
         writeln!(f, "  accounts     {}, {} unlocked", self.accounts, self.unlocked)?;
@@ -79,6 +84,7 @@ impl fmt::Display for StatusView {
             f,
             "  parcels      {} waiting, {} opened, {} locked",
             self.parcels_waiting, self.parcels_opened, self.parcels_locked
-        )
+        )?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning      {warning}"))
     }
 }

@@ -28,17 +28,46 @@ fn sizes_for_people() {
     }
 }
 
+fn record(name: &str, kind: &str, value: &str) -> DnsRecordView {
+    DnsRecordView {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        value: value.to_owned(),
+        purpose: "what for".to_owned(),
+    }
+}
+
 #[test]
-fn long_txt_records_are_cut_as_zone_files_want_it() {
-    let record = DnsRecordView {
-        name: "s._domainkey.clinic.test".to_owned(),
-        kind: "TXT".to_owned(),
-        value: "x".repeat(300),
-        purpose: "DKIM".to_owned(),
+fn records_are_written_as_zone_files_want_them() {
+    let long = "x".repeat(300);
+    let view = DomainView {
+        domain: Domain::parse("clinic.test").unwrap(),
+        records: vec![
+            record("s._domainkey.clinic.test", "TXT", &long),
+            record("clinic.test", "TXT", "a \"b\" \\ \u{e4};"),
+            record("clinic.test", "MX", "10 mail.clinic.test."),
+            record("_25._tcp.mail.other.test", "TLSA", "3 1 1 00"),
+            record("clinic.test", "TXT", ""),
+        ],
+        notes: vec!["Mind the gap.".to_owned()],
     };
     let (first, second) = ("x".repeat(255), "x".repeat(45));
-    let line = format!("s._domainkey.clinic.test. TXT \"{first}\" \"{second}\"");
-    assert_eq!(record.to_string().lines().nth(1), Some(line.as_str()));
+    let zone = view.zone();
+    let lines: Vec<&str> =
+        zone.lines().filter(|line| !line.starts_with("; what")).skip(2).collect();
+    assert_eq!(
+        lines,
+        [
+            &*format!("s._domainkey.clinic.test. TXT \"{first}\" \"{second}\""),
+            r#"clinic.test. TXT "a \"b\" \\ \195\164;""#,
+            "clinic.test. MX 10 mail.clinic.test.",
+            "; in another zone: _25._tcp.mail.other.test. TLSA 3 1 1 00",
+            r#"clinic.test. TXT """#,
+            "; Mind the gap.",
+        ]
+    );
+    // A provider's form wants the text as it is.
+    assert!(view.to_string().contains(&long));
 }
 
 #[test]
@@ -65,7 +94,7 @@ fn answers_survive_the_wire() {
     let domain = Domain::parse("clinic.test").unwrap();
     let answers = [
         Answer::Done,
-        Answer::Domain(DomainView { domain, records: Vec::new() }),
+        Answer::Domain(DomainView { domain, records: Vec::new(), notes: Vec::new() }),
         Answer::AppPassword(MadeSecret { secret: Secret::new("ab\"\ncd".to_owned()) }),
     ];
     for answer in answers {

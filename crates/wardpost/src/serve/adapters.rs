@@ -1,8 +1,10 @@
 //! Where one part's shape meets another's.
 
+use super::publishing::mta_sts;
 use super::roles::Roles;
 use super::state::State;
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tokio::sync::watch;
@@ -16,6 +18,7 @@ use wardpost_dns::ValidatedBy;
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
+use wardpost_publish::OwnPolicy;
 use wardpost_signer::{Algorithm, Signer, SigningKey};
 use wardpost_verdict::{Floor, Floors};
 
@@ -54,6 +57,8 @@ pub(crate) struct Program {
     listeners: OnceLock<Vec<ListenerView>>,
     tls: ServerTls,
     dns: watch::Receiver<ValidatedBy>,
+    key_file: Option<PathBuf>,
+    mta_sts: Option<OwnPolicy>,
 }
 
 impl Program {
@@ -64,6 +69,8 @@ impl Program {
             listeners: OnceLock::new(),
             tls: tls.clone(),
             dns,
+            key_file: config.tls.as_ref().map(|files| files.private_key.clone()),
+            mta_sts: mta_sts(config),
         }
     }
 
@@ -94,12 +101,24 @@ impl Host for Program {
     fn certificate(&self) -> CertificateView {
         CertificateView {
             expires: time_text(self.tls.expires_at()),
-            self_signed: self.tls.is_self_signed(),
+            self_signed: self.tls.certificate().self_issued,
         }
     }
 
     fn dns(&self) -> String {
         self.dns.borrow().to_string()
+    }
+
+    fn tls(&self) -> &ServerTls {
+        &self.tls
+    }
+
+    fn key_file(&self) -> Option<PathBuf> {
+        self.key_file.clone()
+    }
+
+    fn mta_sts(&self) -> Option<OwnPolicy> {
+        self.mta_sts.clone()
     }
 }
 

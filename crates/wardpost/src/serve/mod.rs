@@ -9,6 +9,7 @@ mod adapters;
 mod dns;
 mod metrics;
 mod ports;
+pub(crate) mod publishing;
 mod roles;
 mod signals;
 mod state;
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 use crate::{logging, process, system_key};
 use adapters::{Program, Routes};
 use ports::{Ports, Served};
+use publishing::Publishing;
 use roles::Roles;
 use signals::{Signal, Signals};
 use state::State;
@@ -75,8 +77,11 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let resolver = dns::resolver(config, &state.store)?;
     let roles = Roles::new(config, state, &tls, resolver.clone())?;
     let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));
+    let publishing = Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
+    publishing.observe().await;
     let control_stop = Shutdown::new();
-    let control = control(config, state, &roles, Arc::clone(&program), &control_stop)?;
+    let parts = parts(config, state, &roles, &publishing, Arc::clone(&program));
+    let control = control(config, parts, &control_stop)?;
     let ports = Ports::bind(&config.listen)?;
     program.listening(ports.views());
     let control = tokio::spawn(control);
@@ -85,15 +90,17 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
     let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let dns = tokio::spawn(dns::watch(resolver, state.store.clone(), dns::record(config)));
+    let watching = tokio::spawn(Arc::clone(&publishing).watch());
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
-    until_stopped(signals, &tls).await;
+    until_stopped(signals, &tls, &publishing).await;
     tracing::info!("stopping");
     systemd::stopping();
     upkeep.abort();
     refresh.abort();
     dns.abort();
+    watching.abort();
     stop(&shutdown, running, courier).await;
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.
@@ -118,26 +125,36 @@ fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
     Ok(tls)
 }
 
-/// Makes the control socket; the future serves it.
-fn control(
+/// Everything that the control interface works with.
+fn parts(
     config: &Config,
     state: &State,
     roles: &Roles,
+    publishing: &Publishing,
     program: Arc<Program>,
-    stop: &Shutdown,
-) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
-    let admin = Admin::new(Parts {
+) -> Parts {
+    Parts {
         directory: state.directory.clone(),
         mailboxes: state.mailboxes.clone(),
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
         policies: roles.policies.clone(),
+        keys: state.keys.clone(),
+        own: Arc::clone(&publishing.own),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
-    });
+    }
+}
+
+/// Makes the control socket; the future serves it.
+fn control(
+    config: &Config,
+    parts: Parts,
+    stop: &Shutdown,
+) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
     let stop = stop.clone();
     let stopped = async move { stop.cancelled().await };
-    wardpost_admin::serve(&config.admin_socket(), Arc::new(admin), stopped)
+    wardpost_admin::serve(&config.admin_socket(), Arc::new(Admin::new(parts)), stopped)
         .map_err(Failure::from_error)
 }
 
@@ -173,11 +190,14 @@ async fn refresh(policies: Policies) {
 }
 
 /// Returns when the daemon is to stop; reads certificates again whenever it is asked to.
-async fn until_stopped(signals: &mut Signals, tls: &ServerTls) {
+async fn until_stopped(signals: &mut Signals, tls: &ServerTls, publishing: &Publishing) {
     while let Signal::Reload = signals.next().await {
         systemd::reloading();
         match tls.reload() {
-            Ok(()) => tracing::info!("the certificate was read again"),
+            Ok(()) => {
+                tracing::info!("the certificate was read again");
+                publishing.observe().await;
+            }
             Err(error) => {
                 tracing::error!(%error, "the certificate could not be read; the old one stays")
             }

@@ -1,6 +1,7 @@
 //! The roles, each given what it works with.
 
 use super::adapters::signer;
+use super::publishing::mta_sts;
 use super::state::State;
 use crate::failure::Failure;
 use async_trait::async_trait;
@@ -127,6 +128,7 @@ fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>
         phone: config.practice.phone.clone(),
         hostname: config.hostname.clone(),
         max_answer: config.limits.message_bytes.min(MAX_ANSWER),
+        mta_sts: mta_sts(config),
     };
     let (directory, mailboxes) = (state.directory.clone(), state.mailboxes.clone());
     Portal::new(settings, directory, mailboxes, state.parcels.clone(), tls)

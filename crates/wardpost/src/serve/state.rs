@@ -7,6 +7,7 @@ use wardpost_directory::Directory;
 use wardpost_keys::SystemKey;
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
+use wardpost_publish::KeyPlan;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
 
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) queue: Queue,
     pub(crate) parcels: Parcels,
+    pub(crate) keys: KeyPlan,
 }
 
 impl State {
@@ -28,13 +30,15 @@ impl State {
 
     /// What lies in a store.
     pub(crate) async fn of(config: &Config, store: Store) -> Result<Self, Failure> {
-        let directory = Directory::open(store.clone(), &config.domain).await;
+        let options = directory_options(config);
+        let directory = Directory::open_with(store.clone(), &config.domain, options).await;
         let queue = Queue::open(store.clone(), queue_options(config)).await;
         Ok(Self {
             directory: directory.map_err(Failure::from_error)?,
             mailboxes: Mailboxes::new(store.clone()),
             queue: queue.map_err(Failure::from_error)?,
             parcels: Parcels::open(store.clone(), parcel_options(config)),
+            keys: KeyPlan::open(store.clone()).map_err(Failure::from_error)?,
             store,
         })
     }
@@ -45,6 +49,15 @@ impl State {
         if tokio::time::timeout(Duration::from_secs(30), closing).await.is_err() {
             tracing::error!("the store did not close in time");
         }
+    }
+}
+
+/// Records of DKIM keys stay for as long as our queue keeps mail that was signed with them, and a week
+/// more for the queues of others.
+fn directory_options(config: &Config) -> wardpost_directory::Options {
+    wardpost_directory::Options {
+        dkim_overlap: config.queue.give_up + Duration::from_secs(7 * 24 * 3600),
+        ..wardpost_directory::Options::default()
     }
 }
 

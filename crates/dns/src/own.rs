@@ -1,0 +1,162 @@
+//! How our own records look from outside, for whoever must know that they are published.
+//!
+//! Unlike a message's path, a roll-over wants to know *now*, and for how long others may go on using
+//! what they have read before. So nothing is cached here, and each answer comes with its time to live.
+//! The servers we ask may cache all the same, and then tell what is left of that time: the longest of
+//! several looks is what to count with. Answers are not validated; whether to wait a little longer
+//! hangs on them, never whether to trust somebody.
+
+use crate::live::{absolute, in_time, look, plain, server, service, tlsa_of};
+use crate::validate::Found;
+use crate::{DnsError, Tlsa};
+use async_trait::async_trait;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use wardpost_mail::Domain;
+
+/// Records of one name and type as somebody outside sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// The records; empty when there are none, or the name does not exist.
+    pub records: Vec<T>,
+    /// How long others may keep them (RFC 1035 §3.2.1); zero when there are none.
+    pub ttl: Duration,
+}
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self { records: Vec::new(), ttl: Duration::ZERO }
+    }
+}
+
+/// Looks at our own records.
+#[async_trait]
+pub trait OwnRecords: Send + Sync {
+    /// The TLSA records of a host's service, at `_port._tcp.host`.
+    ///
+    /// # Errors
+    /// When no server answers properly. That nothing is there is no error.
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Seen<Tlsa>, DnsError>;
+
+    /// The TXT records of a name, each with its strings joined.
+    ///
+    /// # Errors
+    /// When no server answers properly. That nothing is there is no error.
+    async fn txt(&self, name: &Domain) -> Result<Seen<Vec<u8>>, DnsError>;
+}
+
+/// Looks by asking real servers.
+#[derive(Clone)]
+pub struct OwnLook(TokioResolver);
+
+impl OwnLook {
+    /// Asks these servers, or the system's when there are none given.
+    ///
+    /// # Errors
+    /// When the system's settings cannot be read, or name no server.
+    pub fn new(servers: &[SocketAddr]) -> Result<Self, DnsError> {
+        let servers: Vec<_> = servers.iter().map(server).collect();
+        plain(&servers, 0).map(Self)
+    }
+
+    async fn look<T>(
+        &self,
+        name: Name,
+        kind: RecordType,
+        read: impl Fn(&Record) -> Option<T>,
+    ) -> Result<Seen<T>, DnsError> {
+        let Found::Records(found) = in_time(look(&self.0, &name, kind)).await?.found else {
+            return Ok(Seen::default());
+        };
+        let ttl = found.iter().map(|record| record.ttl).max().unwrap_or(0);
+        let records = found.iter().filter_map(read).collect();
+        Ok(Seen { records, ttl: Duration::from_secs(ttl.into()) })
+    }
+}
+
+#[async_trait]
+impl OwnRecords for OwnLook {
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Seen<Tlsa>, DnsError> {
+        self.look(service(host, port)?, RecordType::TLSA, tlsa_of).await
+    }
+
+    async fn txt(&self, name: &Domain) -> Result<Seen<Vec<u8>>, DnsError> {
+        let text = |record: &Record| match &record.data {
+            RData::TXT(txt) => Some(txt.txt_data.concat()),
+            _ => None,
+        };
+        self.look(absolute(name)?, RecordType::TXT, text).await
+    }
+}
+
+/// A zone for tests: what is put in is seen. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct FakeOwn(Arc<Mutex<FakeZone>>);
+
+#[derive(Debug, Default)]
+struct FakeZone {
+    tlsa: HashMap<(Domain, u16), Seen<Tlsa>>,
+    txt: HashMap<Domain, Seen<Vec<u8>>>,
+    silent: bool,
+}
+
+impl FakeOwn {
+    /// An empty zone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Publishes TLSA records in place of those there were.
+    pub fn set_tlsa(&self, host: &Domain, port: u16, records: &[Tlsa], ttl: Duration) {
+        let seen = Seen { records: records.to_vec(), ttl };
+        self.change(|zone| zone.tlsa.insert((host.clone(), port), seen));
+    }
+
+    /// Publishes a TXT record in place of those there were.
+    pub fn set_txt(&self, name: &Domain, text: &str) {
+        let seen = Seen { records: vec![text.as_bytes().to_vec()], ttl: Duration::from_secs(60) };
+        self.change(|zone| zone.txt.insert(name.clone(), seen));
+    }
+
+    /// Takes the TXT records of a name out.
+    pub fn remove_txt(&self, name: &Domain) {
+        self.change(|zone| zone.txt.remove(name));
+    }
+
+    /// Whether the servers answer at all.
+    pub fn set_silent(&self, silent: bool) {
+        self.change(|zone| zone.silent = silent);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut FakeZone) -> T) -> T {
+        // A panic elsewhere leaves a zone that is still a zone.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn look<T: Clone>(
+        &self,
+        find: impl FnOnce(&FakeZone) -> Option<Seen<T>>,
+    ) -> Result<Seen<T>, DnsError> {
+        self.change(|zone| {
+            if zone.silent {
+                return Err(DnsError::Temporary("no server answered in time".into()));
+            }
+            Ok(find(zone).unwrap_or_default())
+        })
+    }
+}
+
+#[async_trait]
+impl OwnRecords for FakeOwn {
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Seen<Tlsa>, DnsError> {
+        self.look(|zone| zone.tlsa.get(&(host.clone(), port)).cloned())
+    }
+
+    async fn txt(&self, name: &Domain) -> Result<Seen<Vec<u8>>, DnsError> {
+        self.look(|zone| zone.txt.get(name).cloned())
+    }
+}
