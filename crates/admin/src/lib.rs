@@ -13,6 +13,7 @@ mod client;
 mod error;
 mod frame;
 mod operations;
+mod pin_request;
 mod request;
 mod secret_text;
 mod server;
@@ -21,6 +22,7 @@ mod views;
 pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
+pub use pin_request::{LoginSpec, PinRequest, PinSpec, SmarthostSpec};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
     Request, StsRequest,
@@ -28,7 +30,7 @@ pub use request::{
 pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
-    DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
-    DnssecView, FailureView, PathView, PeerCertificateView, QueueRecipientView, RouteView, StatusView,
-    StsPolicyView, StsView, TlsaView, time_text,
+    DnssecView, DomainView, EvidenceView, FailureView, HopView, ListenerView, MadeSecret, ParcelRow,
+    PathView, PeerCertificateView, PinView, QueueItemView, QueueRecipientView, RouteView,
+    SmarthostView, StatusView, StsPolicyView, StsView, TlsaView, time_text,
 };

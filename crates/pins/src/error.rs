@@ -50,6 +50,9 @@ pub enum PinError {
         "a smarthost is named by you, so T3 is the best there is; leave --floor out (REQUIRETLS is demanded of it anyway)"
     )]
     SmarthostFloor,
+    /// A smarthost given by its address.
+    #[error("name the smarthost by its host name: that is what its certificate must carry")]
+    SmarthostAddress,
     /// No reason where one is needed.
     #[error(
         "this lowers what protects patients' mail: say why with --reason \"…\", in words that somebody can check later"

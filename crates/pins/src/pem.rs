@@ -7,13 +7,13 @@ use wardpost_verdict::Fingerprint;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Longest file that is read as certificates.
-const MAX_FILE: usize = 256 * 1024;
+const MAX_FILE: usize = 48 * 1024;
 
 /// Why a file is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PemError {
     /// Far too long.
-    #[error("the file is too long for certificates")]
+    #[error("the file is too long: certificates of a few authorities are meant, not of all")]
     TooLong,
     /// Nothing in it.
     #[error("there is no certificate in it (-----BEGIN CERTIFICATE-----)")]

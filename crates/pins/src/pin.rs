@@ -3,6 +3,7 @@
 use crate::error::PinError;
 use crate::pattern::Pattern;
 use crate::{pem, record};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wardpost_mail::{Domain, Secret, TlsGrade};
@@ -264,6 +265,9 @@ fn check_smarthost(draft: &Draft) -> Result<(), PinError> {
     }
     if draft.floor.is_some_and(|floor| floor > TlsGrade::T3) {
         return Err(PinError::SmarthostFloor);
+    }
+    if smarthost.host.as_str().parse::<IpAddr>().is_ok() {
+        return Err(PinError::SmarthostAddress);
     }
     if smarthost.port == 0 {
         return Err(PinError::Text("the smarthost's port"));

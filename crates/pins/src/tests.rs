@@ -201,6 +201,13 @@ fn rules_that_contradict_themselves_are_refused() {
         (in_a_year_and_more, PinError::EndTooFar),
         (ended, PinError::Ended),
         (
+            Draft {
+                smarthost: Some(Smarthost { host: domain("192.0.2.1"), ..relay(None) }),
+                ..lab()
+            },
+            PinError::SmarthostAddress,
+        ),
+        (
             Draft { smarthost: Some(relay(Some(bad_login("a\0b", "x")))), ..lab() },
             PinError::Text("the user name"),
         ),

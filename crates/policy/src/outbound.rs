@@ -180,6 +180,18 @@ pub enum Why {
 }
 
 impl Why {
+    /// Whether a rule for the domain is the reason.
+    pub fn is_pin(self) -> bool {
+        matches!(
+            self,
+            Self::PinPickup
+                | Self::PinFloor
+                | Self::PinCertificates
+                | Self::PinSmarthost
+                | Self::PinException
+        )
+    }
+
     /// The reason in words for a person.
     pub fn explain(self) -> &'static str {
         match self {

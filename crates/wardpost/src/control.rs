@@ -3,15 +3,15 @@
 use crate::ask::{Source, confirm};
 use crate::cli::{
     AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand, KitOptions,
-    ParcelCommand, QueueCommand, RouteCommand, StsCommand,
+    ParcelCommand, PinCommand, QueueCommand, RouteCommand, StsCommand,
 };
 use crate::failure::Failure;
-use crate::kit;
+use crate::{kit, pin};
 use std::io::Write;
 use std::time::Duration;
 use wardpost_admin::{
     AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
-    QueueRequest, Request, StsRequest,
+    PinRequest, QueueRequest, Request, StsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -56,6 +56,7 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Queue(command) => Request::Queue(queue(command)),
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
         ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
+        ControlCommand::Pin(command) => Request::Pin(pin(command)?),
         ControlCommand::Status => Request::Status,
     })
 }
@@ -139,4 +140,13 @@ fn parcel(command: ParcelCommand) -> ParcelRequest {
         ParcelCommand::Unlock { parcel } => ParcelRequest::Unlock { id: parcel },
         ParcelCommand::Recall { parcel } => ParcelRequest::Recall { id: parcel },
     }
+}
+
+fn pin(command: PinCommand) -> Result<PinRequest, Failure> {
+    Ok(match command {
+        PinCommand::Add(options) => PinRequest::Add(Box::new(pin::spec(*options)?)),
+        PinCommand::List => PinRequest::List,
+        PinCommand::Show { pattern } => PinRequest::Show { pattern },
+        PinCommand::Remove { pattern } => PinRequest::Remove { pattern },
+    })
 }

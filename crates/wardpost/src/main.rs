@@ -13,6 +13,7 @@ mod control;
 mod failure;
 mod kit;
 mod logging;
+mod pin;
 mod process;
 mod serve;
 mod setup;

@@ -4,6 +4,7 @@ mod account;
 mod alias;
 mod domain;
 mod parcel;
+mod pin;
 mod queue;
 mod route;
 mod status;
@@ -16,9 +17,10 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use wardpost_directory::{Account, Directory};
-use wardpost_mail::{Address, Domain, Secret};
+use wardpost_mail::{Address, Domain, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
 
@@ -57,6 +59,10 @@ pub struct Parts {
     pub parcels: Parcels,
     /// Other domains' MTA-STS policies.
     pub policies: Policies,
+    /// Rules for domains.
+    pub pins: Pins,
+    /// How good TLS must be where no rule says otherwise.
+    pub floor: TlsGrade,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -91,6 +97,7 @@ impl Admin {
             Request::Queue(request) => self.queue(request).await,
             Request::Parcel(request) => self.parcel(request).await,
             Request::Sts(request) => self.sts(&request),
+            Request::Pin(request) => self.pin(request).await,
         }
     }
 

@@ -132,6 +132,8 @@ fn control(
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
         policies: roles.policies.clone(),
+        pins: state.pins.clone(),
+        floor: config.transport.floor,
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     });

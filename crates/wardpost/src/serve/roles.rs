@@ -109,6 +109,7 @@ fn submission(
         state.directory.clone(),
         state.queue.clone(),
         Arc::clone(signer),
+        state.pins.clone(),
     )
 }
 

@@ -7,6 +7,7 @@ use wardpost_directory::Directory;
 use wardpost_keys::SystemKey;
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
 
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) queue: Queue,
     pub(crate) parcels: Parcels,
+    pub(crate) pins: Pins,
 }
 
 impl State {
@@ -35,6 +37,7 @@ impl State {
             mailboxes: Mailboxes::new(store.clone()),
             queue: queue.map_err(Failure::from_error)?,
             parcels: Parcels::open(store.clone(), parcel_options(config)),
+            pins: Pins::open(store.clone()).map_err(Failure::from_error)?,
             store,
         })
     }
