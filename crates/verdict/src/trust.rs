@@ -111,7 +111,7 @@ impl FromStr for Fingerprint {
 }
 
 /// What stands in place of the public CAs for one domain.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     fingerprints: Vec<Fingerprint>,
     authorities: Roots,
