@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wardpost_mail::{Domain, Secret, TlsGrade};
 use wardpost_policy::PinFacts;
-use wardpost_verdict::{Fingerprint, Floor, Roots, Trust};
+use wardpost_verdict::{Fingerprint, Floor, Floors, Roots, Trust};
 
 /// Longest time that an exception may last: a year, leap day included.
 pub const MAX_EXCEPTION: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -211,6 +211,17 @@ impl Pin {
             certificates: !self.trust.is_empty(),
             smarthost: self.smarthost.is_some(),
         }
+    }
+
+    /// The floors for one message to a domain under this rule, or under none. `default` is what the
+    /// message's route says, `message` what the message itself asks for.
+    ///
+    /// A smarthost is held to its own floor: REQUIRETLS is then asked for of the server itself, which
+    /// is enough where no MX record could have been forged (RFC 8689 §4.2.1).
+    pub fn floors(pin: Option<&Self>, default: Floor, message: Option<Floor>) -> Floors {
+        let by_name = pin.is_some_and(|pin| pin.smarthost.is_some());
+        let message = message.filter(|_| !by_name);
+        Floors { default, pin: pin.and_then(|pin| pin.floor), message }
     }
 
     /// What tells connections made under this rule from all others, if its trust or its smarthost

@@ -4,7 +4,7 @@ use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use wardpost_mail::{Secret, TlsGrade};
 use wardpost_policy::PinFacts;
-use wardpost_verdict::{Fingerprint, Floor};
+use wardpost_verdict::{Fingerprint, Floor, Published};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -265,6 +265,35 @@ fn files_of_partners_are_read() {
     assert!(matches!(fingerprint_from_pem(rubbish.as_bytes()), Err(PemError::Broken(_))));
     let by_file = Draft { authorities: vec![own], ..draft("lab.example") };
     assert!(matches!(made(by_file), Err(PinError::Authority(_))));
+}
+
+#[test]
+fn floors_are_what_the_rule_says_and_the_message_may_ask_for_more() {
+    let (t2, t3, t4) = (Floor::new(TlsGrade::T2), Floor::default(), Floor::new(TlsGrade::T4));
+    let requiretls = Some(Floor::REQUIRETLS);
+    let demand = |pin: Option<&Pin>, default, message| {
+        Pin::floors(pin, default, message).demand(None).0
+    };
+    let exception = made(exception("lab.example", DAY)).unwrap();
+    let key = vec![Fingerprint::from([1; 32])];
+    let pinned = made(Draft { certificates: key, ..draft("lab.example") }).unwrap();
+    let smarthost = Draft { smarthost: Some(relay(None)), ..draft("*") };
+    let smarthost = made(smarthost).unwrap();
+    for (pin, default, message, floor) in [
+        (None, t4, None, t4),
+        (None, t3, requiretls, Floor::REQUIRETLS),
+        (Some(&exception), t3, None, t2),
+        (Some(&exception), t4, None, t2),
+        (Some(&exception), t3, requiretls, Floor::REQUIRETLS),
+        (Some(&pinned), t4, None, t4),
+        (Some(&smarthost), t4, None, t3),
+        (Some(&smarthost), t3, requiretls, t3),
+    ] {
+        assert_eq!(demand(pin, default, message), floor);
+    }
+    // What a domain publishes raises an exception again.
+    let floors = Pin::floors(Some(&exception), t3, None);
+    assert_eq!(floors.demand(Some(Published::MtaSts)).0, t4);
 }
 
 #[test]

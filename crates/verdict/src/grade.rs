@@ -16,6 +16,7 @@ pub struct Verdict {
     host: Domain,
     grade: TlsGrade,
     published: Option<Published>,
+    #[serde(skip)]
     pinned: bool,
     failures: Vec<Failure>,
     remarks: Vec<Failure>,
@@ -43,7 +44,8 @@ impl Verdict {
         self.published
     }
 
-    /// Whether the host's identity was judged by what an administrator pinned, not by public CAs.
+    /// Whether the host's identity was judged by what an administrator pinned, not by public CAs. A
+    /// verdict read back from storage has forgotten it; its explanation and its failures tell.
     pub fn pinned(&self) -> bool {
         self.pinned
     }

@@ -154,12 +154,6 @@ impl Policy {
         Ok(Self { host, dane, sts, sts_problem, trust: None })
     }
 
-    /// A policy for a host that an administrator named: there is no MX record that could be forged,
-    /// and nothing published is looked at.
-    pub fn of_named_host(host: &Domain) -> Self {
-        Self { host: host.clone(), dane: Dane::Absent, sts: None, sts_problem: None, trust: None }
-    }
-
     /// The same with what was pinned for the domain in place of the public CAs. Empty trust changes
     /// nothing.
     #[must_use]
