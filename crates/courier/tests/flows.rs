@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![allow(unreachable_pub, reason = "helpers shared within one test program")]
 
+#[path = "flows/pins.rs"]
+mod pins;
 #[path = "flows/published.rs"]
 mod published;
 mod world;
@@ -654,7 +656,8 @@ async fn a_probe_tells_the_story_and_sends_nothing() {
     let good = world.good_server("good.there.test").await;
     let report = world.courier.probe(&domain("there.test"), &floors(TlsGrade::T3)).await;
     assert_eq!(report.outlook, Outlook::Direct, "{report:?}");
-    let grades: Vec<_> = report.hosts.iter().map(|host| host.verdict().map(Verdict::grade)).collect();
+    let grades: Vec<_> =
+        report.hosts.iter().map(|host| host.verdict().map(Verdict::grade)).collect();
     assert_eq!(grades, [Some(TlsGrade::T0), Some(TlsGrade::T3)]);
     let failure = &report.hosts[0].verdict().unwrap().failures()[0];
     assert_eq!(failure.kind, FailureKind::StarttlsNotSupported);

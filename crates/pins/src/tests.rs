@@ -271,9 +271,8 @@ fn files_of_partners_are_read() {
 fn floors_are_what_the_rule_says_and_the_message_may_ask_for_more() {
     let (t2, t3, t4) = (Floor::new(TlsGrade::T2), Floor::default(), Floor::new(TlsGrade::T4));
     let requiretls = Some(Floor::REQUIRETLS);
-    let demand = |pin: Option<&Pin>, default, message| {
-        Pin::floors(pin, default, message).demand(None).0
-    };
+    let demand =
+        |pin: Option<&Pin>, default, message| Pin::floors(pin, default, message).demand(None).0;
     let exception = made(exception("lab.example", DAY)).unwrap();
     let key = vec![Fingerprint::from([1; 32])];
     let pinned = made(Draft { certificates: key, ..draft("lab.example") }).unwrap();

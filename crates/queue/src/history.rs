@@ -52,7 +52,8 @@ impl Queue {
         let (mut deleted, mut after) = (0, None::<Vec<u8>>);
         loop {
             let store = &self.shared.store;
-            let page = store.scan(Column::Queue, records::HISTORY_PREFIX, after.as_deref(), PAGE)?;
+            let page =
+                store.scan(Column::Queue, records::HISTORY_PREFIX, after.as_deref(), PAGE)?;
             let mut batch = Batch::new();
             let mut goes_on = page.len() == PAGE;
             for (key, value) in &page {

@@ -123,7 +123,10 @@ impl Shared {
     }
 
     /// All recipients of an item, in order.
-    pub(crate) fn recipients(&self, id: QueueId) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
+    pub(crate) fn recipients(
+        &self,
+        id: QueueId,
+    ) -> Result<Vec<(u32, RecipientRecord)>, QueueError> {
         read_recipients(&self.store, id)
     }
 

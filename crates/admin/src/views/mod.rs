@@ -14,9 +14,7 @@ mod table;
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
-pub use path::{
-    DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView,
-};
+pub use path::{DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView};
 pub use pin::{PinView, SmarthostView};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};

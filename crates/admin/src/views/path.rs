@@ -205,7 +205,9 @@ impl PathView {
             .collect();
         match (self.tlsa.last(), found.is_empty()) {
             (_, false) => found.join("; "),
-            (None, _) => "not asked for: it counts only where DNSSEC proves the way there".to_owned(),
+            (None, _) => {
+                "not asked for: it counts only where DNSSEC proves the way there".to_owned()
+            }
             (Some(answer), _) => format!("none ({})", answer.dnssec),
         }
     }

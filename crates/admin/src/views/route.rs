@@ -81,7 +81,9 @@ impl RouteView {
     #[must_use]
     pub fn with_floor_of_the_deciding_hop(mut self) -> Self {
         let path = self.deciding().and_then(|hop| hop.path.as_ref());
-        if let Some((floor, set_by)) = path.and_then(|path| path.floor.zip(path.floor_set_by.clone())) {
+        if let Some((floor, set_by)) =
+            path.and_then(|path| path.floor.zip(path.floor_set_by.clone()))
+        {
             self.floor = Some(floor);
             self.floor_set_by = Some(set_by);
         }
@@ -111,7 +113,8 @@ impl fmt::Display for RouteView {
             let lines = hop.path.as_ref().map(PathView::lines).unwrap_or_default();
             lines.iter().try_for_each(|(label, text)| line(f, label, text))?;
         }
-        for hop in self.hops.iter().filter(|hop| !deciding.is_some_and(|it| std::ptr::eq(it, *hop))) {
+        for hop in self.hops.iter().filter(|hop| !deciding.is_some_and(|it| std::ptr::eq(it, *hop)))
+        {
             let grade = hop.grade.map(|grade| format!(", {grade}: {}", grade.explain()));
             line(f, "also", &format!("{}{}", hop.place(), grade.unwrap_or_default()))?;
             hop.reasons.iter().try_for_each(|reason| line(f, "", reason))?;

@@ -18,7 +18,7 @@ use wardpost_net::ServerTls;
 use wardpost_pins::{Pin, Pins};
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, Why, outbound};
 use wardpost_signer::{Algorithm, Signer, SigningKey};
-use wardpost_verdict::{Floor, Floors};
+use wardpost_verdict::Floor;
 
 /// A signer that asks the directory, so that domains may come and go.
 pub(crate) fn signer(directory: Directory) -> Signer {
@@ -156,8 +156,7 @@ impl RouteExplainer for Routes {
         };
         if let Route::Direct { floor } = planned.route {
             // A rule that lowers the floor counts as long as it holds, and is not in the route.
-            let lowered = pin.as_ref().and_then(|pin| pin.floor());
-            let floors = Floors { default: Floor::new(floor), pin: lowered, message: None };
+            let floors = Pin::floors(pin.as_deref(), Floor::new(floor), None);
             let report = self.courier.probe(to.domain(), &floors).await;
             let floor = floors.demand(None).0.grade();
             view.floor = Some(floor);
@@ -189,5 +188,6 @@ fn explanation(route: &Route) -> String {
 }
 
 fn hop(host: HostReport) -> HopView {
-    HopView::new(host.preference, host.host, host.addresses, host.path, host.error)
+    let error = host.error.or(host.onward);
+    HopView::new(host.preference, host.host, host.addresses, host.path, error)
 }

@@ -167,6 +167,7 @@ fn courier(
         roots,
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
+        pins: state.pins.clone(),
         mailboxes: state.mailboxes.clone(),
         directory: state.directory.clone(),
         signer: Arc::clone(signer),
