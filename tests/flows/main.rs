@@ -29,5 +29,6 @@ mod pickup_02_chromium_reads_and_answers;
 mod pickup_03_colleague_learns_the_code;
 mod pickup_04_second_letter_same_code;
 mod pickup_05_taken_back_is_gone;
+mod pin_01_rules_for_domains;
 mod rest_01_nothing_readable_at_rest;
 mod sub_01_swaks_submits;
