@@ -30,7 +30,7 @@ pub use request::{
 pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
-    DnssecView, DomainView, EvidenceView, FailureView, HopView, ListenerView, MadeSecret, ParcelRow,
-    PathView, PeerCertificateView, PinView, QueueItemView, QueueRecipientView, RouteView,
-    SmarthostView, StatusView, StsPolicyView, StsView, TlsaView, time_text,
+    DnssecView, DomainView, EvidenceView, FailureView, HopView, ListenerView, MadeSecret,
+    ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView, QueueRecipientView,
+    RouteView, SmarthostView, StatusView, StsPolicyView, StsView, TlsaView, time_text,
 };
