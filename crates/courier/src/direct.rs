@@ -124,18 +124,18 @@ impl Courier {
     /// Tries to hand a message over, to every recipient of `work`; one fate for each.
     pub(crate) async fn try_direct(&self, work: &Work, floor: Floor, message: &[u8]) -> Vec<Fate> {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
-        let way = match self.way_to(&work.domain).await {
-            Ok(way) => way,
-            Err(reply) => return all(Fate::of_ours(reply)),
-        };
-        let pin = way.pin.as_deref();
-        if pin.is_some_and(Pin::pickup) {
+        // A rule that was set after the message was queued.
+        if self.parts.pins.of(&work.domain).is_some_and(|pin| pin.pickup()) {
             let text = "a rule for the domain says always pickup";
             let evidence = Evidence::new(SystemTime::now(), text);
             return all(Fate { word: Word::Pickup, evidence });
         }
+        let way = match self.way_to(&work.domain).await {
+            Ok(way) => way,
+            Err(reply) => return all(Fate::of_ours(reply)),
+        };
         let message_floor = work.envelope.require_tls.then_some(Floor::REQUIRETLS);
-        let floors = Pin::floors(pin, floor, message_floor);
+        let floors = Pin::floors(way.pin.as_deref(), floor, message_floor);
         self.along(&way, &floors, work, message).await
     }
 
