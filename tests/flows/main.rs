@@ -32,6 +32,7 @@ mod pickup_02_chromium_reads_and_answers;
 mod pickup_03_colleague_learns_the_code;
 mod pickup_04_second_letter_same_code;
 mod pickup_05_taken_back_is_gone;
+mod pin_01_rules_for_domains;
 mod pub_01_printed_records_hold;
 mod pub_02_tls_keys_roll_over;
 mod pub_04_dkim_keys_rotate;

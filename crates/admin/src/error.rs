@@ -7,6 +7,7 @@ use thiserror::Error;
 use wardpost_directory::DirectoryError;
 use wardpost_mailbox::MailboxError;
 use wardpost_parcel::ParcelError;
+use wardpost_pins::{PinError, PinsError};
 use wardpost_publish::PlanError;
 use wardpost_queue::QueueError;
 
@@ -95,6 +96,27 @@ impl From<ParcelError> for Failure {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         Self::failed(with_source(&error))
+    }
+}
+
+impl From<PinError> for Failure {
+    fn from(error: PinError) -> Self {
+        let kind = match &error {
+            PinError::Pattern => FailureKind::BadRequest,
+            _ => FailureKind::Refused,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<PinsError> for Failure {
+    fn from(error: PinsError) -> Self {
+        let kind = match &error {
+            PinsError::NotFound(_) => FailureKind::NotFound,
+            PinsError::TooMany(_) => FailureKind::Refused,
+            _ => FailureKind::Failed,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

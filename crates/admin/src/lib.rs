@@ -13,6 +13,7 @@ mod client;
 mod error;
 mod frame;
 mod operations;
+mod pin_request;
 mod request;
 mod secret_text;
 mod server;
@@ -21,6 +22,7 @@ mod views;
 pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
+pub use pin_request::{LoginSpec, PinRequest, PinSpec, SmarthostSpec};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ParcelRequest,
     QueueRequest, Request, StsRequest, TlsRequest,
@@ -29,7 +31,7 @@ pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DkimPairView,
     DkimView, DnsRecordView, DnssecView, DomainView, EvidenceView, FailureView, HopView,
-    ListenerView, MadeSecret, NextKeyView, ParcelRow, PathView, PeerCertificateView, QueueItemView,
-    QueueRecipientView, RouteView, StatusView, StsPolicyView, StsView, TlsKeyView, TlsView,
-    TlsaView, time_text,
+    ListenerView, MadeSecret, NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView,
+    QueueItemView, QueueRecipientView, RouteView, SmarthostView, StatusView, StsPolicyView,
+    StsView, TlsKeyView, TlsView, TlsaView, time_text,
 };

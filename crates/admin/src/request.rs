@@ -1,5 +1,6 @@
 //! What can be asked.
 
+use crate::pin_request::PinRequest;
 use crate::secret_text;
 use serde::{Deserialize, Serialize};
 use wardpost_mail::{Address, Domain, QueueId, Secret};
@@ -35,6 +36,8 @@ pub enum Request {
     Parcel(ParcelRequest),
     /// Something about other domains' MTA-STS policies.
     Sts(StsRequest),
+    /// Something about rules for domains.
+    Pin(PinRequest),
 }
 
 /// About other domains' MTA-STS policies.

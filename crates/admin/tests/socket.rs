@@ -12,23 +12,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
-    ClientError, DkimRequest, DomainRequest, FailureKind, Host, ListenerView, ParcelRequest, Parts,
-    QueueRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest, TlsRequest,
+    ClientError, DkimRequest, DomainRequest, FailureKind, Host, ListenerView, LoginSpec,
+    ParcelRequest, Parts, PinRequest, PinSpec, QueueRequest, Request, RouteExplainer, RouteView,
+    ServeError, SmarthostSpec, StsRequest, TlsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
-use wardpost_dns::FakeResolver;
-use wardpost_dns::{FakeOwn, Tlsa};
-use wardpost_mail::{Address, Domain, QueueId, Secret};
+use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
+use wardpost_mail::{Address, Domain, QueueId, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
-use wardpost_net::Https;
-use wardpost_net::ServerTls;
+use wardpost_net::{Https, ServerTls};
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
 use wardpost_store::Store;
 use wardpost_sts::Policies;
-use wardpost_verdict::Roots;
-use wardpost_verdict::StsMode;
+use wardpost_verdict::{Roots, StsMode};
 
 const PASSWORD: &str = "nineteen blue otters";
 
@@ -120,6 +119,8 @@ impl Daemon {
             mailboxes: Mailboxes::new(store.clone()),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+            pins: Pins::open(store.clone()).unwrap(),
+            floor: TlsGrade::T3,
             policies: policies(store),
             keys,
             own: Arc::new(dns.clone()),
@@ -396,6 +397,74 @@ async fn dkim_keys_rotate_when_their_records_are_there() {
     );
 }
 
+fn pin(spec: PinSpec) -> Request {
+    Request::Pin(PinRequest::Add(Box::new(spec)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_for_domains_are_set_shown_and_removed() {
+    let daemon = Daemon::start().await;
+    let lab =
+        || PinSpec { pattern: "lab.example".into(), set_by: "kim".into(), ..PinSpec::default() };
+    assert_eq!(daemon.refused(pin(lab())).await, FailureKind::Refused);
+    let nowhere = PinSpec { pattern: "not a domain".into(), pickup: true, ..lab() };
+    assert_eq!(daemon.refused(pin(nowhere)).await, FailureKind::BadRequest);
+
+    let exception = || PinSpec { allow_unverified: true, ..lab() };
+    assert_eq!(daemon.refused(pin(exception())).await, FailureKind::Refused);
+    let endless = PinSpec { reason: "old server".into(), ..exception() };
+    assert_eq!(daemon.refused(pin(endless.clone())).await, FailureKind::Refused);
+    let far = PinSpec { expires: Some("400d".into()), ..endless.clone() };
+    assert_eq!(daemon.refused(pin(far)).await, FailureKind::Refused);
+    let set = PinSpec { expires: Some("90d".into()), ..endless };
+    let set = object(&daemon.done(pin(set)).await);
+    assert_eq!((&set["exception"], &set["set_by"]), (&true.into(), &"kim".into()));
+    assert!(set["notes"].to_string().contains("DANE or an enforced MTA-STS"), "{set}");
+
+    let replaced = daemon.done(pin(PinSpec { pickup: true, ..lab() })).await;
+    assert!(replaced.to_string().contains("in place of the rule that kim set"), "{replaced}");
+    let list = object(&daemon.done(Request::Pin(PinRequest::List)).await);
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["pickup"]), (1, &true.into()));
+    let shown = || Request::Pin(PinRequest::Show { pattern: "LAB.example".into() });
+    assert_eq!(object(&daemon.done(shown()).await)["pattern"], "lab.example");
+    daemon.done(Request::Pin(PinRequest::Remove { pattern: "lab.example".into() })).await;
+    assert_eq!(daemon.refused(shown()).await, FailureKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smarthost_s_password_is_kept_and_never_shown() {
+    let daemon = Daemon::start().await;
+    let login = LoginSpec { user: "clinic".into(), password: secret("s3cret-relay") };
+    let smarthost = SmarthostSpec {
+        host: Domain::parse("relay.isp.example").unwrap(),
+        port: 587,
+        login: Some(login),
+        trusted_onward: false,
+    };
+    let any = PinSpec {
+        pattern: "*".into(),
+        smarthost: Some(smarthost),
+        set_by: "kim".into(),
+        ..PinSpec::default()
+    };
+    let set = daemon.done(pin(any)).await;
+    assert!(set.to_string().contains("REQUIRETLS"), "{set}");
+    assert!(set.to_string().contains("business associate"), "{set}");
+    let list = daemon.done(Request::Pin(PinRequest::List)).await;
+    for text in [set.to_string(), set.json().unwrap(), list.to_string(), list.json().unwrap()] {
+        assert!(text.contains("relay.isp.example") && !text.contains("s3cret"), "{text}");
+    }
+    // A narrower rule without it takes its domain away from the smarthost, and says so.
+    let lab = PinSpec {
+        pattern: "lab.example".into(),
+        certificates: vec!["ab".repeat(32)],
+        set_by: "kim".into(),
+        ..PinSpec::default()
+    };
+    let lab = daemon.done(pin(lab)).await.to_string();
+    assert!(lab.contains("does not go by the smarthost of the rule for * any more"), "{lab}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said_not_to_be_there() {
     let daemon = Daemon::start().await;
@@ -429,6 +498,8 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         mailboxes: Mailboxes::new(store.clone()),
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+        pins: Pins::open(store.clone()).unwrap(),
+        floor: TlsGrade::T3,
         policies: policies(store),
         keys: KeyPlan::open(store).unwrap(),
         own: Arc::new(FakeOwn::new()),

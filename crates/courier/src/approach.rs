@@ -16,6 +16,11 @@ pub(crate) struct Target {
     pub(crate) host: Domain,
     /// Where to connect.
     pub(crate) address: SocketAddr,
+    /// The connection begins with the handshake (RFC 8314 §3.3), not with STARTTLS.
+    pub(crate) implicit_tls: bool,
+    /// Under whose log-in; connections of one are never used for another's mail. `None` where nobody
+    /// logs in.
+    pub(crate) login: Option<[u8; 32]>,
 }
 
 /// How an approach ended.
@@ -39,6 +44,9 @@ impl Courier {
         target: &Target,
         policy: &Policy,
     ) -> Result<Approached, TalkError> {
+        if target.implicit_tls {
+            return self.approach_in_tls(target, policy).await;
+        }
         let conversation = self.greet(target).await?;
         let judge = |seen: &Observation| policy.grade(seen, &self.parts.roots, SystemTime::now());
         if !conversation.capabilities().starttls {
@@ -69,15 +77,40 @@ impl Courier {
         }
     }
 
+    /// Connects to a port where the handshake comes first. There is nothing to strip.
+    async fn approach_in_tls(
+        &self,
+        target: &Target,
+        policy: &Policy,
+    ) -> Result<Approached, TalkError> {
+        let judge = |seen: &Observation| policy.grade(seen, &self.parts.roots, SystemTime::now());
+        let stream = Stream::Plain(self.connect(target).await?);
+        let (stream, facts) = match stream.upgrade_client(&self.parts.tls, &target.host, &[]).await
+        {
+            Ok(upgraded) => upgraded,
+            Err(error) => return Ok(Approached::Broken(judge(&error.observation()))),
+        };
+        let seen = Observation::Completed(facts);
+        let (our_name, timeouts) = (&self.settings.hostname, self.settings.timeouts);
+        let conversation = Conversation::greet(stream, our_name, timeouts).await?;
+        let requiretls = conversation.capabilities().require_tls;
+        let verdict = judge(&seen).with_requiretls(requiretls);
+        Ok(Approached::Tls(conversation, verdict, seen))
+    }
+
     /// Connects and greets, in clear.
     pub(crate) async fn greet(&self, target: &Target) -> Result<Conversation<Stream>, TalkError> {
-        let timeouts = self.settings.timeouts;
+        let stream = Stream::Plain(self.connect(target).await?);
+        Conversation::greet(stream, &self.settings.hostname, self.settings.timeouts).await
+    }
+
+    async fn connect(&self, target: &Target) -> Result<TcpStream, TalkError> {
         let connecting = TcpStream::connect(target.address);
-        let tcp = tokio::time::timeout(timeouts.connect, connecting)
+        let tcp = tokio::time::timeout(self.settings.timeouts.connect, connecting)
             .await
             .map_err(|_| TalkError::TimedOut)??;
         // Small writes go out at once; a connection that will not do that still works.
         let _ = tcp.set_nodelay(true);
-        Conversation::greet(Stream::Plain(tcp), &self.settings.hostname, timeouts).await
+        Ok(tcp)
     }
 }

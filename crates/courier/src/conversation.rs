@@ -17,8 +17,9 @@ use std::io;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wardpost_mail::{Domain, Envelope, Reply};
+use wardpost_mail::{Domain, Envelope, Reply, Secret};
 use wardpost_net::Stream;
+use wardpost_pins::Login;
 use wardpost_queue::{Kind, Work};
 use wardpost_smtp::{Capabilities, ClientError, ClientEvent, ClientSession, Unsendable};
 use wardpost_verdict::{Below, Floor, Policy, SecureChannel, Verdict};
@@ -46,6 +47,12 @@ pub(crate) enum TalkError {
     /// The server answered something that does not fit.
     #[error("the server answered out of turn")]
     OutOfTurn,
+    /// The server does not take our log-in.
+    #[error("the smarthost does not take our log-in: {0}")]
+    NotLoggedIn(Reply),
+    /// There is no way to log in.
+    #[error("the smarthost does not offer to log in with a password (AUTH PLAIN)")]
+    NoLogin,
     /// The server does not serve us now.
     #[error("the server turned us away: {0}")]
     Refused(Reply),
@@ -55,7 +62,9 @@ impl TalkError {
     /// The reply behind it, if there is one.
     pub(crate) fn reply(&self) -> Option<&Reply> {
         match self {
-            Self::Refused(reply) | Self::Protocol(ClientError::Closing(reply)) => Some(reply),
+            Self::Refused(reply)
+            | Self::NotLoggedIn(reply)
+            | Self::Protocol(ClientError::Closing(reply)) => Some(reply),
             _ => None,
         }
     }
@@ -148,10 +157,11 @@ impl<W: Wire> Conversation<W> {
     /// Writes what the session wants written.
     async fn flush(&mut self, limit: Duration) -> Result<(), TalkError> {
         while self.session.has_output() {
-            let output = self.session.take_output();
+            // It may be a password, and mostly is a message: wiped when written.
+            let output = Secret::new(self.session.take_output());
             let wire = self.wire.wire();
             timely(limit, async {
-                wire.write_all(&output).await?;
+                wire.write_all(output.expose()).await?;
                 wire.flush().await
             })
             .await?;
@@ -303,6 +313,20 @@ impl Conversation<SecureChannel<Stream>> {
     pub(crate) fn held_to(self, verdict: Verdict, floor: Floor) -> Result<Self, Below> {
         let wire = self.wire.held_to(verdict, floor)?;
         Ok(Self { wire, session: self.session, timeouts: self.timeouts })
+    }
+
+    /// Logs in (RFC 4954). Possible only here: the password is for a server whose certificate has
+    /// been verified.
+    pub(crate) async fn log_in(&mut self, login: &Login) -> Result<(), TalkError> {
+        if !self.session.capabilities().auth_plain {
+            return Err(TalkError::NoLogin);
+        }
+        self.session.auth_plain(&login.user, &login.password);
+        match self.event(self.timeouts.command).await? {
+            ClientEvent::Auth(reply) if reply.is_positive() => Ok(()),
+            ClientEvent::Auth(reply) => Err(TalkError::NotLoggedIn(reply)),
+            _ => Err(TalkError::OutOfTurn),
+        }
     }
 
     /// Sends a message to all recipients of `envelope`.

@@ -6,8 +6,10 @@ use crate::courier::Courier;
 use crate::fate::{Fate, Word, seen, trouble};
 use crate::nexthop::{Exchanger, Looked, Way, in_a_circle};
 use crate::pool::Pooled;
+use crate::smarthost;
 use std::time::SystemTime;
 use wardpost_mail::{Domain, EnhancedStatus, Envelope, Recipient, Reply, TlsGrade};
+use wardpost_pins::Pin;
 use wardpost_queue::{Evidence, Work};
 use wardpost_smtp::Unsendable;
 use wardpost_verdict::{Deferral, Floor, FloorSource, Floors, PathEvidence, Verdict};
@@ -102,6 +104,9 @@ impl<'a> Demand<'a> {
     pub(crate) fn evidence(&self, target: &Target, verdict: &Verdict) -> Evidence {
         let path = PathEvidence::of(&self.exchanger.facts);
         let mut evidence = seen(target, verdict);
+        if self.exchanger.smarthost().is_some() {
+            evidence.summary = format!("by the smarthost {}", evidence.summary);
+        }
         evidence.path = Some(Box::new(path.judged(verdict, (self.floor, self.set_by))));
         evidence
     }
@@ -119,21 +124,35 @@ impl Courier {
     /// Tries to hand a message over, to every recipient of `work`; one fate for each.
     pub(crate) async fn try_direct(&self, work: &Work, floor: Floor, message: &[u8]) -> Vec<Fate> {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
+        // A rule that was set after the message was queued.
+        if self.parts.pins.of(&work.domain).is_some_and(|pin| pin.pickup()) {
+            let text = "a rule for the domain says always pickup";
+            let evidence = Evidence::new(SystemTime::now(), text);
+            return all(Fate { word: Word::Pickup, evidence });
+        }
         let way = match self.way_to(&work.domain).await {
             Ok(way) => way,
             Err(reply) => return all(Fate::of_ours(reply)),
         };
-        let floors = Floors {
-            default: floor,
-            pin: None,
-            message: work.envelope.require_tls.then_some(Floor::REQUIRETLS),
-        };
+        let message_floor = work.envelope.require_tls.then_some(Floor::REQUIRETLS);
+        let floors = Pin::floors(way.pin.as_deref(), floor, message_floor);
+        self.along(&way, &floors, work, message).await
+    }
+
+    /// Goes from exchanger to exchanger until one takes the message.
+    pub(crate) async fn along(
+        &self,
+        way: &Way,
+        floors: &Floors,
+        work: &Work,
+        message: &[u8],
+    ) -> Vec<Fate> {
         let mut journey = Journey::default();
         for hop in &way.hops {
             // When we are the next in line, what is worse than us comes back to us.
-            let Some(exchanger) = self.visit(&way, &hop.host, &mut journey).await else { break };
+            let Some(exchanger) = self.visit(way, &hop.host, &mut journey).await else { break };
             let Some(exchanger) = exchanger else { continue };
-            let demand = Demand::of(&exchanger, &floors);
+            let demand = Demand::of(&exchanger, floors);
             if let Some(pooled) = self.take_pooled(&demand)
                 && let Carried::Ended(fates) = self.carry(pooled, &demand, work, message).await
             {
@@ -147,7 +166,11 @@ impl Courier {
                 }
             }
         }
-        all(journey.end(work.expired))
+        let mut fate = journey.end(work.expired);
+        if way.smarthost().is_some() {
+            fate = smarthost::patient(fate);
+        }
+        vec![fate; work.recipients.len()]
     }
 
     /// Looks at an exchanger and notes why it cannot be used, if so; `None` when it is this server.
@@ -172,7 +195,8 @@ impl Courier {
     /// An open connection to the exchanger that meets the demand. It is judged anew where the demand
     /// is another than the one that it was opened for.
     fn take_pooled(&self, demand: &Demand<'_>) -> Option<Pooled> {
-        let pooled = self.pool.take(&demand.exchanger.facts.host)?;
+        let target = demand.exchanger.targets.first()?;
+        let pooled = self.pool.take(target)?;
         pooled.held_to(demand, &self.parts.roots)
     }
 
@@ -209,13 +233,20 @@ impl Courier {
                 return None;
             }
         };
-        let admitted = match conversation.admit(verdict, demand.floor) {
+        let mut admitted = match conversation.admit(verdict, demand.floor) {
             Ok(admitted) => admitted,
             Err(below) => {
                 self.note_below(target, demand, &below.verdict, journey);
                 return None;
             }
         };
+        if let Some(login) = demand.login()
+            && let Err(error) = admitted.log_in(login).await
+        {
+            tracing::error!("a smarthost did not take our log-in; see `wardpost queue show`");
+            journey.met_trouble(target, &error);
+            return None;
+        }
         let policy = demand.exchanger.policy.clone();
         let pooled = Pooled::new(admitted, target.clone(), policy, observation);
         match self.carry(pooled, demand, work, message).await {
@@ -259,11 +290,12 @@ impl Courier {
         let mut fates: Vec<Fate> = Vec::with_capacity(work.recipients.len());
         for group in work.recipients.chunks(at_once) {
             let to = group.iter().map(|r| r.recipient.clone()).collect();
-            let envelope = part_of(&work.envelope, to);
+            let mut envelope = part_of(&work.envelope, to);
+            envelope.require_tls |= demand.asks_onward(work.kind);
             pooled.count_use();
             match pooled.conversation.send(&envelope, message).await {
                 Sent::Answered(replies) => fates.extend(
-                    replies.into_iter().map(|reply| Fate::of_reply(reply, evidence.clone(), dsn)),
+                    replies.into_iter().map(|reply| demand.fate(reply, evidence.clone(), dsn)),
                 ),
                 Sent::Unsendable(reason) => {
                     fates.extend(vec![unsendable(reason, evidence.clone()); group.len()]);
@@ -284,8 +316,7 @@ impl Courier {
 
     /// Keeps a conversation for the next message to the same host.
     async fn keep(&self, pooled: Pooled) {
-        let host = pooled.target.host.clone();
-        if let Some(left_over) = self.pool.put(&host, pooled) {
+        if let Some(left_over) = self.pool.put(pooled) {
             left_over.conversation.quit().await;
         }
     }

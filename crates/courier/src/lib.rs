@@ -21,6 +21,10 @@
 //! | … after it was written whole, before the reply | tried again later: the server may have it, and two copies are better than none (RFC 1047) |
 //! | lifetime over | reported to the sender (4.4.7) |
 //!
+//! A rule that an administrator set for the domain ([`wardpost_pins`]) is looked up at every attempt, so
+//! that one that has ended counts no more: it may set the floor, say which certificates are trusted in
+//! place of the public CAs, make every message a parcel, or send it by a smarthost (`smarthost`).
+//!
 //! A failure of TLS is never answered by trying without, and what a host offered yesterday does not
 //! matter: each attempt goes by what it sees. A stripped STARTTLS is below the floor like any other
 //! host without, and ends as a parcel.
@@ -70,6 +74,7 @@ mod places;
 mod pool;
 mod probe;
 mod settings;
+mod smarthost;
 mod unread;
 
 pub use courier::Courier;

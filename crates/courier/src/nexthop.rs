@@ -1,12 +1,19 @@
-//! Where a domain's mail goes: mail exchangers and their addresses (RFC 5321 §5.1), and what the domain
-//! publishes about them. Everything that has to be known before a host is connected to.
+//! Where a domain's mail goes: mail exchangers and their addresses (RFC 5321 §5.1), what the domain
+//! publishes about them, and what an administrator decided about the domain. Everything that has to be
+//! known before a host is connected to.
+//!
+//! Where a rule sends a domain's mail by a smarthost, the domain's own DNS and policies are not looked
+//! at: the smarthost is the one next hop. Its name comes from the administrator, so it is as good as
+//! one from a secure MX record, and TLSA records of its own are asked for at its port (RFC 7672 §2.2.3).
 
 use crate::approach::Target;
 use crate::courier::Courier;
 use rand::seq::SliceRandom;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use wardpost_dns::{Answer, DnsError, Dnssec, Mx, MxHost};
 use wardpost_mail::{Domain, EnhancedStatus, Reply};
+use wardpost_pins::{Pin, Smarthost};
 use wardpost_verdict::{
     Deferral, LookupFailure, PathEvidence, PathFacts, Policy, StsFacts, TlsaAnswer, tlsa_bases,
 };
@@ -18,14 +25,19 @@ const MAX_ADDRESSES: usize = 4;
 /// The port that TLSA records are asked for (RFC 7672 §2.2.3), whatever port tests connect to.
 const TLSA_PORT: u16 = 25;
 
+/// The port whose connections begin with the handshake (RFC 8314 §3.3).
+const SUBMISSIONS_PORT: u16 = 465;
+
 /// Why there is nowhere to go: a reply that tells whether to try again.
 pub(crate) type Nowhere = Reply;
 
 /// What is known of a domain before any of its exchangers is looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Way {
-    /// The mail domain.
+    /// The mail domain; of a way by a smarthost, the smarthost.
     pub(crate) domain: Domain,
+    /// The rule that an administrator set, if one holds.
+    pub(crate) pin: Option<Arc<Pin>>,
     /// Where its own aliases lead, if it has any.
     pub(crate) canonical: Option<Domain>,
     /// The truth of its MX set, or of the absence of one.
@@ -36,6 +48,33 @@ pub(crate) struct Way {
     pub(crate) hops: Vec<MxHost>,
 }
 
+impl Way {
+    fn by_smarthost(pin: &Arc<Pin>, smarthost: &Smarthost) -> Self {
+        let host = smarthost.host.clone();
+        Self {
+            domain: host.clone(),
+            pin: Some(Arc::clone(pin)),
+            canonical: None,
+            // There is no MX record that could be forged.
+            mx: Dnssec::Secure,
+            sts: StsFacts::default(),
+            hops: vec![MxHost { preference: 0, host }],
+        }
+    }
+
+    /// The same for a notice. It says nothing, so what was pinned for messages does not hold it up;
+    /// but where a smarthost is the only way, it is the only way for notices too.
+    pub(crate) fn for_notice(mut self) -> Self {
+        self.pin = self.pin.filter(|pin| pin.smarthost().is_some());
+        self
+    }
+
+    /// The server that the mail is handed to, if it is not the domain's own.
+    pub(crate) fn smarthost(&self) -> Option<&Smarthost> {
+        self.pin.as_ref().and_then(|pin| pin.smarthost())
+    }
+}
+
 /// One exchanger, looked at from here.
 pub(crate) struct Exchanger {
     /// What DNS and MTA-STS say about it.
@@ -44,6 +83,15 @@ pub(crate) struct Exchanger {
     pub(crate) policy: Policy,
     /// Places to connect to, at least one.
     pub(crate) targets: Vec<Target>,
+    /// The rule that an administrator set, if one holds.
+    pub(crate) pin: Option<Arc<Pin>>,
+}
+
+impl Exchanger {
+    /// What it passes mail on as, if it is not one of the domain's own.
+    pub(crate) fn smarthost(&self) -> Option<&Smarthost> {
+        self.pin.as_ref().and_then(|pin| pin.smarthost())
+    }
 }
 
 /// What became of looking at an exchanger.
@@ -85,6 +133,12 @@ impl Courier {
     /// shuffled, ourselves and what comes after us taken out (RFC 5321 §5.1); and the domain's MTA-STS
     /// policy, which is looked for at the same time.
     pub(crate) async fn way_to(&self, domain: &Domain) -> Result<Way, Nowhere> {
+        let pin = self.parts.pins.of(domain);
+        if let Some(pin) = &pin
+            && let Some(smarthost) = pin.smarthost()
+        {
+            return Ok(Way::by_smarthost(pin, smarthost));
+        }
         let (answer, sts) =
             tokio::join!(self.parts.resolver.mx(domain), self.parts.sts.facts(domain));
         let answer = match answer {
@@ -106,6 +160,7 @@ impl Courier {
         };
         Ok(Way {
             domain: domain.clone(),
+            pin,
             canonical: answer.alias.map(|alias| alias.canonical),
             mx: answer.dnssec,
             sts,
@@ -137,7 +192,7 @@ impl Courier {
             Err(error) => Err(error.failure().unwrap_or(LookupFailure::Temporary)),
         };
         let tlsa = match &address {
-            Ok(chain) => self.tlsa(&tlsa_bases(host, way.mx, chain)).await,
+            Ok(chain) => self.tlsa(way, &tlsa_bases(host, way.mx, chain)).await,
             Err(_) => Vec::new(),
         };
         let facts = PathFacts {
@@ -150,23 +205,30 @@ impl Courier {
             sts: way.sts.clone(),
         };
         let policy = match Policy::of(&facts) {
-            Ok(policy) => policy,
+            Ok(policy) => match &way.pin {
+                Some(pin) => policy.with_trust(Arc::clone(pin.trust())),
+                None => policy,
+            },
             Err(deferral) => {
                 return Looked::Deferred(Box::new(PathEvidence::of(&facts)), deferral);
             }
         };
-        match self.targets(host, answer) {
-            Ok(Some(targets)) => Looked::At(Box::new(Exchanger { facts, policy, targets })),
+        match self.targets(way, host, answer) {
+            Ok(Some(targets)) => {
+                let pin = way.pin.clone();
+                Looked::At(Box::new(Exchanger { facts, policy, targets, pin }))
+            }
             Ok(None) => Looked::Ourselves,
             Err(nowhere) => Looked::None(nowhere),
         }
     }
 
     /// The TLSA records below these names; no further than to the first that has secure ones.
-    async fn tlsa(&self, bases: &[Domain]) -> Vec<TlsaAnswer> {
+    async fn tlsa(&self, way: &Way, bases: &[Domain]) -> Vec<TlsaAnswer> {
+        let port = way.smarthost().map_or(TLSA_PORT, |smarthost| smarthost.port);
         let mut answers = Vec::with_capacity(bases.len());
         for base in bases {
-            let answer = self.parts.resolver.tlsa_answer(base, TLSA_PORT).await;
+            let answer = self.parts.resolver.tlsa_answer(base, port).await;
             let decides = match &answer.records {
                 Ok((records, dnssec)) => dnssec.is_secure() && !records.is_empty(),
                 Err(_) => true,
@@ -182,11 +244,12 @@ impl Courier {
     /// Where to connect; `None` when it is this server.
     fn targets(
         &self,
+        way: &Way,
         host: &Domain,
         answer: Result<Answer<Vec<IpAddr>>, DnsError>,
     ) -> Result<Option<Vec<Target>>, Nowhere> {
         let found = answer.map_err(|error| not_now(&error))?.value;
-        let port = self.settings.smtp_port;
+        let port = way.smarthost().map_or(self.settings.smtp_port, |smarthost| smarthost.port);
         let targets = found.into_iter().map(|ip| SocketAddr::new(ip, port));
         let (ours, others): (Vec<_>, Vec<_>) = targets.partition(|address| self.is_us(*address));
         if !ours.is_empty() {
@@ -195,7 +258,10 @@ impl Courier {
         if others.is_empty() {
             return Err(no_address());
         }
-        let target = |address| Target { host: host.clone(), address };
+        let login = way.pin.as_ref().filter(|pin| pin.smarthost().is_some());
+        let login = login.and_then(|pin| pin.connection_key());
+        let implicit_tls = way.smarthost().is_some() && port == SUBMISSIONS_PORT;
+        let target = |address| Target { host: host.clone(), address, implicit_tls, login };
         Ok(Some(others.into_iter().take(MAX_ADDRESSES).map(target).collect()))
     }
 

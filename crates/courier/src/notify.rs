@@ -2,7 +2,8 @@
 //!
 //! A notice says nothing private, so it may go where a message may not; but it is mail, and where a
 //! domain publishes that its mail servers have TLS, somebody who strips it is at work: there the notice
-//! waits like any other mail (RFC 7672 §2.2, RFC 8461 §5).
+//! waits like any other mail (RFC 7672 §2.2, RFC 8461 §5). Where a rule sends a domain's mail by a
+//! smarthost, notices go that way too, to a server as good as for messages: it learns our password.
 
 use crate::approach::{Approached, Target};
 use crate::conversation::{Conversation, NoticeMail, Opportunistic, Sent, TalkError};
@@ -10,6 +11,7 @@ use crate::courier::Courier;
 use crate::direct::{Demand, Journey, lost, part_of, unsendable};
 use crate::fate::{Fate, Word};
 use wardpost_mail::{EnhancedStatus, Reply, TlsGrade};
+use wardpost_pins::Pin;
 use wardpost_queue::{Evidence, Work};
 use wardpost_verdict::{Floor, FloorSource};
 
@@ -19,9 +21,15 @@ impl Courier {
     pub(crate) async fn try_notice(&self, work: &Work, message: &[u8]) -> Vec<Fate> {
         let all = |fate: Fate| vec![fate; work.recipients.len()];
         let way = match self.way_to(&work.domain).await {
-            Ok(way) => way,
+            Ok(way) => way.for_notice(),
             Err(reply) => return all(Fate::of_ours(reply)),
         };
+        if let Some(smarthost) = way.smarthost() {
+            let text = format!("no verified TLS to the smarthost {} now", smarthost.host);
+            let floors = Pin::floors(way.pin.as_deref(), Floor::default(), None);
+            let fates = self.along(&way, &floors, work, message).await;
+            return fates.into_iter().map(|fate| not_as_a_parcel(fate, &text)).collect();
+        }
         let mut journey = Journey::default();
         for hop in &way.hops {
             let Some(exchanger) = self.visit(&way, &hop.host, &mut journey).await else { break };
@@ -46,7 +54,8 @@ impl Courier {
                 }
             }
         }
-        all(not_in_clear(journey.end(false)))
+        let text = "the domain forbids mail without verified TLS, and no server of it has that now";
+        all(not_as_a_parcel(journey.end(false), text))
     }
 
     /// Opens a conversation that the domain permits a notice on; `None` when it does not.
@@ -111,11 +120,9 @@ impl Courier {
 }
 
 /// A notice cannot become a parcel: where no host may have it, it waits until one shows its TLS.
-fn not_in_clear(fate: Fate) -> Fate {
+fn not_as_a_parcel(fate: Fate, text: &str) -> Fate {
     match fate.word {
         Word::Pickup => {
-            let text =
-                "the domain forbids mail without verified TLS, and no server of it has that now";
             // RFC 5248: X.7.10, encryption needed.
             let reply = Reply::new(451, EnhancedStatus::new(4, 7, 10), text);
             Fate { word: Word::Later(reply), ..fate }

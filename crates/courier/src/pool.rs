@@ -1,4 +1,5 @@
-//! Open, admitted connections that wait a short while for the next message to the same host.
+//! Open, admitted connections that wait a short while for the next message to the same host. Those to
+//! a smarthost wait for mail under the same rule, since we are logged in.
 //!
 //! A connection is given to the next message only after it was held to what that message's domain
 //! publishes and to that message's floor: what was seen of it is judged again by the policy of the
@@ -75,10 +76,17 @@ impl Pooled {
     }
 }
 
+/// A host, and under whose log-in.
+type Key = (Domain, Option<[u8; 32]>);
+
+fn key(target: &Target) -> Key {
+    (target.host.clone(), target.login)
+}
+
 /// The idle connections.
 pub(crate) struct Pool {
     idle: Duration,
-    waiting: Mutex<HashMap<Domain, Vec<Pooled>>>,
+    waiting: Mutex<HashMap<Key, Vec<Pooled>>>,
 }
 
 impl Pool {
@@ -86,27 +94,29 @@ impl Pool {
         Self { idle, waiting: Mutex::default() }
     }
 
-    /// Takes the most recently used connection to `host`. Hold it to the demand of the day.
-    pub(crate) fn take(&self, host: &Domain) -> Option<Pooled> {
+    /// Takes the most recently used connection to the target's host. Hold it to the demand of the day.
+    pub(crate) fn take(&self, target: &Target) -> Option<Pooled> {
         let mut waiting = self.waiting.lock();
-        let found = waiting.get_mut(host)?.pop();
-        if waiting.get(host).is_some_and(Vec::is_empty) {
-            waiting.remove(host);
+        let key = key(target);
+        let found = waiting.get_mut(&key)?.pop();
+        if waiting.get(&key).is_some_and(Vec::is_empty) {
+            waiting.remove(&key);
         }
         found.filter(|pooled| pooled.used.elapsed() < self.idle && pooled.has_room())
     }
 
     /// Keeps a connection, or hands it back when there is no place for it.
-    pub(crate) fn put(&self, host: &Domain, pooled: Pooled) -> Option<Pooled> {
+    pub(crate) fn put(&self, pooled: Pooled) -> Option<Pooled> {
         let mut waiting = self.waiting.lock();
         let total: usize = waiting.values().map(Vec::len).sum();
-        let of_host = waiting.entry(host.clone()).or_default();
+        let key = key(&pooled.target);
+        let of_host = waiting.entry(key.clone()).or_default();
         if pooled.has_room() && total < MAX_TOTAL && of_host.len() < MAX_PER_HOST {
             of_host.push(pooled);
             return None;
         }
         if of_host.is_empty() {
-            waiting.remove(host);
+            waiting.remove(&key);
         }
         Some(pooled)
     }

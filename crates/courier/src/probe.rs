@@ -8,6 +8,8 @@ use crate::nexthop::{Exchanger, Looked};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use wardpost_mail::{Domain, Reply, TlsGrade};
+use wardpost_pins::Smarthost;
+use wardpost_queue::Kind;
 use wardpost_verdict::{Floors, PathEvidence, Verdict};
 
 /// What was seen on the way to a domain's mail servers.
@@ -64,12 +66,14 @@ pub struct HostReport {
     pub path: Option<PathEvidence>,
     /// Why the host could not be reached.
     pub error: Option<String>,
+    /// Why a message may not go there though the path is good: a smarthost that promises nothing.
+    pub onward: Option<String>,
 }
 
 impl HostReport {
     fn unreached(preference: u16, host: &Domain, error: Option<String>) -> Self {
         let host = host.to_string();
-        Self { preference, host, addresses: Vec::new(), path: None, error }
+        Self { preference, host, addresses: Vec::new(), path: None, error, onward: None }
     }
 
     /// The judgement; `None` when the host could not be reached.
@@ -100,7 +104,7 @@ impl Courier {
                         break;
                     }
                 }
-                outlook(&hosts)
+                outlook(&hosts, way.smarthost())
             }
             Err(reply) => nowhere(&reply),
         };
@@ -132,10 +136,14 @@ impl Courier {
         report.path = Some(PathEvidence::of(&exchanger.facts));
         for target in &exchanger.targets {
             match self.look(target, &exchanger).await {
-                Ok(verdict) => {
+                Ok((verdict, requiretls)) => {
                     let path = PathEvidence::of(&exchanger.facts);
                     report.path = Some(path.judged(&verdict, (demand.floor, demand.set_by)));
                     report.error = None;
+                    let promised = requiretls || !demand.asks_onward(Kind::Mail);
+                    let text =
+                        "it does not offer REQUIRETLS and so promises nothing about the way onward";
+                    report.onward = (!promised).then(|| text.to_owned());
                     break;
                 }
                 Err(error) => report.error = Some(error.to_string()),
@@ -144,15 +152,20 @@ impl Courier {
         report
     }
 
-    /// Shakes hands with one address and takes leave.
-    async fn look(&self, target: &Target, exchanger: &Exchanger) -> Result<Verdict, TalkError> {
+    /// Shakes hands with one address and takes leave. Tells whether REQUIRETLS was offered, too.
+    async fn look(
+        &self,
+        target: &Target,
+        exchanger: &Exchanger,
+    ) -> Result<(Verdict, bool), TalkError> {
         match self.approach(target, &exchanger.policy).await? {
             Approached::Tls(conversation, verdict, _)
             | Approached::Clear(conversation, verdict) => {
+                let requiretls = conversation.capabilities().require_tls;
                 conversation.quit().await;
-                Ok(verdict)
+                Ok((verdict, requiretls))
             }
-            Approached::Broken(verdict) => Ok(verdict),
+            Approached::Broken(verdict) => Ok((verdict, false)),
         }
     }
 }
@@ -167,10 +180,26 @@ fn nowhere(reply: &Reply) -> (Outlook, String) {
 }
 
 /// What the courier would make of it: see the crate's table.
-fn outlook(hosts: &[HostReport]) -> (Outlook, String) {
-    if hosts.iter().any(|host| host.reaches_its_floor() == Some(true)) {
-        let text = "mail goes straight to the recipient's server, encrypted";
-        return (Outlook::Direct, text.to_owned());
+fn outlook(hosts: &[HostReport], smarthost: Option<&Smarthost>) -> (Outlook, String) {
+    let good = hosts.iter().find(|host| host.reaches_its_floor() == Some(true));
+    match (good, smarthost) {
+        (Some(HostReport { host, onward: Some(why), .. }), _) => {
+            let text = format!("mail waits on the pickup page: the smarthost is {host}, and {why}");
+            return (Outlook::Pickup, text);
+        }
+        (Some(HostReport { host, .. }), Some(smarthost)) => {
+            let onward = match smarthost.trusted_onward {
+                true => "which its owner has promised to pass on encrypted",
+                false => "which has to pass it on encrypted (REQUIRETLS)",
+            };
+            let text = format!("mail goes to the smarthost {host}, encrypted, {onward}");
+            return (Outlook::Direct, text);
+        }
+        (Some(_), None) => {
+            let text = "mail goes straight to the recipient's server, encrypted";
+            return (Outlook::Direct, text.to_owned());
+        }
+        (None, _) => {}
     }
     let deferral = |host: &HostReport| Some(host.path.as_ref()?.deferral.as_ref()?.to_string());
     if let Some(deferral) = hosts.iter().find_map(deferral) {

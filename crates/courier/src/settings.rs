@@ -10,6 +10,7 @@ use wardpost_mail::{Address, Domain};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::ClientTls;
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_queue::Queue;
 use wardpost_signer::Signer;
 use wardpost_verdict::{Roots, StsFacts};
@@ -100,6 +101,8 @@ pub struct Parts {
     pub resolver: Arc<dyn Resolver>,
     /// Knows other domains' MTA-STS policies.
     pub sts: Arc<dyn StsPolicies>,
+    /// Rules that an administrator set for single domains.
+    pub pins: Pins,
     /// Shakes hands.
     pub tls: ClientTls,
     /// The certificate authorities that MX hosts' certificates must come from.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![allow(unreachable_pub, reason = "helpers shared within one test program")]
 
+#[path = "flows/pins.rs"]
+mod pins;
 #[path = "flows/published.rs"]
 mod published;
 mod world;

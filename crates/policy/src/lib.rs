@@ -20,6 +20,6 @@ pub use inbound::{
     SpfResult, inbound,
 };
 pub use outbound::{
-    OutboundFacts, OutboundRules, Place, Plan, Planned, ROUTE_HEADER, RecipientFacts, Route, Why,
-    outbound,
+    OutboundFacts, OutboundRules, PinFacts, Place, Plan, Planned, ROUTE_HEADER, RecipientFacts,
+    Route, Why, outbound,
 };

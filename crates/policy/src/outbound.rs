@@ -6,9 +6,15 @@
 //!    whole: guessing at what the sender wanted could disclose what they meant to protect.
 //! 2. An address at one of our domains is local if it exists and refused if it does not.
 //! 3. `X-Wardpost-Route: pickup`, or the word *Secure* in the subject, makes it a pickup.
-//! 4. Everything else goes by TLS of at least the configured floor; REQUIRETLS (RFC 8689) raises it
-//!    to T5. `TLS-Required: No` (RFC 8689 §5) is not honoured unless the rules say so, because what it
-//!    asks for is the thing this server exists to prevent.
+//! 4. A rule for the recipient's domain ([`PinFacts`]) that says *always pickup* makes it a pickup.
+//! 5. Everything else goes by TLS of at least the configured floor, or the domain's own in its place;
+//!    REQUIRETLS (RFC 8689) raises it to T5. `TLS-Required: No` (RFC 8689 §5) is not honoured unless the
+//!    rules say so, because what it asks for is the thing this server exists to prevent; a domain's own
+//!    floor it never lowers.
+//!
+//! The floor in [`Route::Direct`] is what the path must reach by all that does not end. A rule that
+//! lowers it may end while the message waits, so it is not written down with the message: whoever
+//! delivers looks the rule up again and lowers the floor only while the rule holds.
 //!
 //! A pickup asks nothing of local recipients: their mailboxes are sealed anyway.
 
@@ -82,6 +88,28 @@ pub struct RecipientFacts<'a> {
     pub address: &'a Address,
     /// Where it lies.
     pub place: Place,
+    /// The rule that holds for its domain, if an administrator set one.
+    pub pin: Option<PinFacts>,
+}
+
+/// What a rule for a domain says about the way to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PinFacts {
+    /// Stands in place of the configured floor. T2 is an exception for a partner who cannot do better.
+    pub floor: Option<TlsGrade>,
+    /// Always a pickup.
+    pub pickup: bool,
+    /// The certificates that the domain's servers must show are pinned.
+    pub certificates: bool,
+    /// A server of somebody else's passes the mail on.
+    pub smarthost: bool,
+}
+
+impl PinFacts {
+    /// Whether the rule is an exception: unverified TLS will do.
+    pub fn is_exception(&self) -> bool {
+        self.floor.is_some_and(|floor| floor <= TlsGrade::T2)
+    }
 }
 
 /// What is known of a message that is about to go out.
@@ -127,6 +155,16 @@ pub enum Why {
     NobodyThere,
     /// The default floor applies.
     Default,
+    /// The rule for the domain says pickup.
+    PinPickup,
+    /// The rule for the domain sets the floor.
+    PinFloor,
+    /// The rule for the domain pins its certificates.
+    PinCertificates,
+    /// The rule for the domain sends its mail by a smarthost.
+    PinSmarthost,
+    /// The rule for the domain is an exception for unverified TLS.
+    PinException,
     /// REQUIRETLS.
     RequireTls,
     /// `TLS-Required: No`, honoured.
@@ -142,12 +180,31 @@ pub enum Why {
 }
 
 impl Why {
+    /// Whether a rule for the domain is the reason.
+    pub fn is_pin(self) -> bool {
+        matches!(
+            self,
+            Self::PinPickup
+                | Self::PinFloor
+                | Self::PinCertificates
+                | Self::PinSmarthost
+                | Self::PinException
+        )
+    }
+
     /// The reason in words for a person.
     pub fn explain(self) -> &'static str {
         match self {
             Self::OurAddress => "the address is one of ours",
             Self::NobodyThere => "the domain is ours and nobody has this address",
             Self::Default => "nothing special applies: verified TLS or pickup",
+            Self::PinPickup => "a rule for the domain says always pickup",
+            Self::PinFloor => "a rule for the domain says how good its TLS must be",
+            Self::PinCertificates => "a rule for the domain says which certificates are trusted",
+            Self::PinSmarthost => "a rule for the domain sends its mail by a smarthost",
+            Self::PinException => {
+                "an exception for the domain lets unverified TLS pass, unless the domain publishes better"
+            }
             Self::RequireTls => "the sender asked for TLS on every hop (REQUIRETLS)",
             Self::TlsNotRequired => "the sender lowered the demand (TLS-Required: No)",
             Self::SubjectWord => "the subject has the word Secure",
@@ -185,7 +242,7 @@ pub fn outbound(facts: &OutboundFacts<'_>, rules: &OutboundRules) -> Plan {
         return Plan { recipients, subject: None };
     }
     let subject = facts.subject.and_then(secure_word::strip);
-    let elsewhere = elsewhere(facts, rules, subject.is_some());
+    let word = subject.is_some();
     let recipients = facts
         .recipients
         .iter()
@@ -195,7 +252,7 @@ pub fn outbound(facts: &OutboundFacts<'_>, rules: &OutboundRules) -> Plan {
                 Why::NobodyThere,
                 Reply::new(550, EnhancedStatus::new(5, 1, 1), "Nobody here has this address"),
             ),
-            Place::Elsewhere => elsewhere.clone(),
+            Place::Elsewhere => elsewhere(facts, rules, word, recipient.pin.unwrap_or_default()),
         })
         .collect();
     Plan { recipients, subject }
@@ -218,20 +275,45 @@ fn whole_message_refusal(facts: &OutboundFacts<'_>, rules: &OutboundRules) -> Op
     None
 }
 
-/// The route of everybody whose domain is not ours.
-fn elsewhere(facts: &OutboundFacts<'_>, rules: &OutboundRules, subject_word: bool) -> Planned {
+/// The route of somebody whose domain is not ours.
+fn elsewhere(
+    facts: &OutboundFacts<'_>,
+    rules: &OutboundRules,
+    subject_word: bool,
+    pin: PinFacts,
+) -> Planned {
+    let pickup = |why| Planned { route: Route::Pickup, why };
     let direct = |floor, why| Planned { route: Route::Direct { floor }, why };
+    // What lowers is left to whoever delivers; see the module's text.
+    let floor = rules.floor.max(pin.floor.unwrap_or(rules.floor));
     if facts.route_header.is_some() {
-        Planned { route: Route::Pickup, why: Why::Header }
+        pickup(Why::Header)
     } else if subject_word {
-        Planned { route: Route::Pickup, why: Why::SubjectWord }
+        pickup(Why::SubjectWord)
+    } else if pin.pickup {
+        pickup(Why::PinPickup)
     } else if facts.require_tls {
         // RFC 8689 §4.2.1. RFC 8689 §5: when both are there, REQUIRETLS wins.
-        direct(rules.floor.max(TlsGrade::T5), Why::RequireTls)
+        direct(floor.max(TlsGrade::T5), Why::RequireTls)
+    } else if let Some(why) = pin_why(pin) {
+        direct(floor, why)
     } else if facts.tls_required_no && rules.honour_tls_required_no {
         direct(rules.floor.min(TlsGrade::T2), Why::TlsNotRequired)
     } else {
-        direct(rules.floor, Why::Default)
+        direct(floor, Why::Default)
+    }
+}
+
+/// What of a rule for a domain is worth telling, the most unusual first.
+fn pin_why(pin: PinFacts) -> Option<Why> {
+    if pin.is_exception() {
+        Some(Why::PinException)
+    } else if pin.smarthost {
+        Some(Why::PinSmarthost)
+    } else if pin.certificates {
+        Some(Why::PinCertificates)
+    } else {
+        pin.floor.map(|_| Why::PinFloor)
     }
 }
 
@@ -244,6 +326,13 @@ mod tests {
     use super::*;
 
     const T3: Route = Route::Direct { floor: TlsGrade::T3 };
+
+    /// A rule for a domain.
+    fn pin(change: impl Fn(&mut PinFacts)) -> PinFacts {
+        let mut pin = PinFacts::default();
+        change(&mut pin);
+        pin
+    }
 
     struct Case {
         why_tested: &'static str,
@@ -345,7 +434,7 @@ mod tests {
     fn plan_with(change: impl Fn(&mut OutboundFacts<'_>, &mut OutboundRules)) -> Plan {
         let address = Address::parse("x@elsewhere.test").unwrap();
         let recipients = [Place::Elsewhere, Place::Ours, Place::OursUnknown]
-            .map(|place| RecipientFacts { address: &address, place });
+            .map(|place| RecipientFacts { address: &address, place, pin: None });
         let mut rules = OutboundRules::default();
         let mut facts = OutboundFacts {
             recipients: &recipients,
@@ -370,6 +459,87 @@ mod tests {
             assert_eq!(plan.recipients[1].route, Route::Local, "{}", case.why_tested);
             assert_eq!(plan.recipients[2].why, Why::NobodyThere, "{}", case.why_tested);
         }
+    }
+
+    #[test]
+    fn a_rule_for_the_domain_comes_after_the_sender_s_wish_and_before_the_default() {
+        type Change = fn(&mut OutboundFacts<'_>, &mut OutboundRules);
+        let floor = |floor| Route::Direct { floor };
+        let ordinary: Change = |_, _| {};
+        let required: Change = |facts, _| facts.require_tls = true;
+        let lowered: Change = |facts, rules| {
+            facts.tls_required_no = true;
+            rules.honour_tls_required_no = true;
+        };
+        let strict: Change = |_, rules| rules.floor = TlsGrade::T4;
+        let word: Change = |facts, _| facts.subject = Some("secure: results");
+        let header: Change = |facts, _| facts.route_header = Some("pickup");
+        let pickup = pin(|pin| pin.pickup = true);
+        let high = pin(|pin| pin.floor = Some(TlsGrade::T4));
+        let low = pin(|pin| pin.floor = Some(TlsGrade::T3));
+        let exception = pin(|pin| pin.floor = Some(TlsGrade::T2));
+        let certificates = pin(|pin| pin.certificates = true);
+        let smarthost = pin(|pin| (pin.certificates, pin.smarthost) = (true, true));
+        for (pin, change, route, why) in [
+            (pickup, ordinary, Route::Pickup, Why::PinPickup),
+            (pickup, word, Route::Pickup, Why::SubjectWord),
+            (pickup, header, Route::Pickup, Why::Header),
+            (pickup, required, Route::Pickup, Why::PinPickup),
+            (high, ordinary, floor(TlsGrade::T4), Why::PinFloor),
+            (high, word, Route::Pickup, Why::SubjectWord),
+            (high, required, floor(TlsGrade::T5), Why::RequireTls),
+            (high, lowered, floor(TlsGrade::T4), Why::PinFloor),
+            (low, ordinary, T3, Why::PinFloor),
+            // What lowers is not written down with the message.
+            (low, strict, floor(TlsGrade::T4), Why::PinFloor),
+            (exception, ordinary, T3, Why::PinException),
+            (exception, required, floor(TlsGrade::T5), Why::RequireTls),
+            (exception, header, Route::Pickup, Why::Header),
+            (certificates, ordinary, T3, Why::PinCertificates),
+            (certificates, lowered, T3, Why::PinCertificates),
+            (smarthost, ordinary, T3, Why::PinSmarthost),
+            (smarthost, strict, floor(TlsGrade::T4), Why::PinSmarthost),
+            (PinFacts::default(), lowered, floor(TlsGrade::T2), Why::TlsNotRequired),
+        ] {
+            let address = Address::parse("x@elsewhere.test").unwrap();
+            let recipients =
+                [RecipientFacts { address: &address, place: Place::Elsewhere, pin: Some(pin) }];
+            let mut rules = OutboundRules::default();
+            let mut facts = OutboundFacts {
+                recipients: &recipients,
+                subject: None,
+                route_header: None,
+                require_tls: false,
+                tls_required_no: false,
+                size: 1000,
+            };
+            change(&mut facts, &mut rules);
+            let planned = outbound(&facts, &rules).recipients.remove(0);
+            assert_eq!(planned, Planned { route, why }, "{pin:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_one_domain_decides_for_that_one_alone() {
+        let address = Address::parse("x@elsewhere.test").unwrap();
+        let pickup = Some(PinFacts { pickup: true, ..PinFacts::default() });
+        let recipient = |place, pin| RecipientFacts { address: &address, place, pin };
+        let recipients = [
+            recipient(Place::Elsewhere, pickup),
+            recipient(Place::Elsewhere, None),
+            recipient(Place::Ours, pickup),
+        ];
+        let facts = OutboundFacts {
+            recipients: &recipients,
+            subject: None,
+            route_header: None,
+            require_tls: false,
+            tls_required_no: false,
+            size: 1000,
+        };
+        let plan = outbound(&facts, &OutboundRules::default());
+        let routes: Vec<&Route> = plan.recipients.iter().map(|planned| &planned.route).collect();
+        assert_eq!(routes, [&Route::Pickup, &T3, &Route::Local]);
     }
 
     #[test]

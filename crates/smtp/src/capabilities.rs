@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub enhanced_status_codes: bool,
     /// REQUIRETLS (RFC 8689).
     pub require_tls: bool,
+    /// AUTH with the mechanism PLAIN (RFC 4954, RFC 4616).
+    pub auth_plain: bool,
     /// SIZE was announced (RFC 1870).
     pub size: bool,
     /// The greatest message taken, in octets; `None` when no limit was announced (`SIZE 0` or bare).
@@ -68,6 +70,7 @@ impl Capabilities {
                 "DSN" => found.dsn = true,
                 "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
                 "REQUIRETLS" => found.require_tls = true,
+                "AUTH" => found.auth_plain |= words.any(|word| word.eq_ignore_ascii_case("PLAIN")),
                 "SIZE" => {
                     found.size = true;
                     // Zero says that there is no fixed limit (RFC 1870 §4).
@@ -111,10 +114,11 @@ mod tests {
             "8bitmime",
             "CHUNKING",
             "LIMITS RCPTMAX=50 MAILMAX=0 X=y",
-            "AUTH PLAIN",
+            "AUTH LOGIN plain",
             "",
         ]);
         assert!(!found.starttls, "the first line is a name");
+        assert!(found.auth_plain && !read(&["x", "AUTH LOGIN", "AUTH=PLAIN"]).auth_plain);
         assert!(found.pipelining && found.size && found.eight_bit_mime && found.chunking);
         assert_eq!((found.max_size, found.rcpt_max, found.mail_max), (Some(1000), Some(50), None));
         assert_eq!(read(&["x", "SIZE"]).max_size, None);

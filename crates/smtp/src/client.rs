@@ -3,6 +3,7 @@
 //! ```text
 //! connect      → Greeting → ehlo() → Ehlo → starttls() → StartTls(220)
 //! TLS done     → tls_started() → ehlo() → Ehlo
+//! with a login → auth_plain(user, password) → Auth
 //! transaction  → mail(envelope, size) → Mail, Recipient(0), Recipient(1), …, SendMessage
 //!                → message(chunk)…, end_of_message() → Done
 //! afterwards   → mail(…) again, or quit() → Quit
@@ -12,10 +13,15 @@
 //! goes as one BDAT chunk when CHUNKING was announced and by DATA with dot-stuffing otherwise.
 
 use crate::{Capabilities, DotWriter, ReplyReader, xtext};
+use data_encoding::BASE64;
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use thiserror::Error;
-use wardpost_mail::{BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, Reply, ReversePath};
+use wardpost_mail::{
+    BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, Reply, ReversePath, Secret,
+};
+use zeroize::Zeroizing;
 
 /// What the server said, or what it is now time to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub enum ClientEvent {
     Ehlo(Reply),
     /// The reply to STARTTLS; on 220 the TLS handshake begins now.
     StartTls(Reply),
+    /// The reply to AUTH: 235, or the server does not know us (RFC 4954 §4).
+    Auth(Reply),
     /// The reply to MAIL. When negative the transaction is over: no other event of it follows.
     Mail(Reply),
     /// The reply to the RCPT of the envelope's recipient with this index.
@@ -89,6 +97,7 @@ enum Expect {
     Ehlo,
     Helo,
     StartTls,
+    Auth,
     Mail,
     Recipient(usize),
     Data,
@@ -120,7 +129,6 @@ enum Body {
 }
 
 /// A client session over one connection.
-#[derive(Debug)]
 pub struct ClientSession {
     our_name: Domain,
     capabilities: Capabilities,
@@ -133,6 +141,13 @@ pub struct ClientSession {
     events: VecDeque<ClientEvent>,
     transaction: Option<Transaction>,
     body: Option<Body>,
+}
+
+/// What waits to be written may be a password.
+impl fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession").field("expected", &self.expected).finish_non_exhaustive()
+    }
 }
 
 impl ClientSession {
@@ -216,6 +231,15 @@ impl ClientSession {
         }
         self.capabilities = Capabilities::default();
         Ok(())
+    }
+
+    /// Logs in by SASL PLAIN (RFC 4616) with an initial response (RFC 4954 §4). The password goes over
+    /// the wire as it is: only inside TLS, and only to a server whose certificate was verified.
+    pub fn auth_plain(&mut self, user: &str, password: &Secret<String>) {
+        // message = [authzid] UTF8NUL authcid UTF8NUL passwd (RFC 4616 §2).
+        let message = Zeroizing::new(format!("\0{user}\0{}", password.expose()));
+        let response = Zeroizing::new(BASE64.encode(message.as_bytes()));
+        self.command(Expect::Auth, format!("AUTH PLAIN {}", *response));
     }
 
     /// Begins a transaction for all of `envelope`'s recipients; `size` is the message's in octets.
@@ -341,6 +365,8 @@ impl ClientSession {
         while self.capabilities.pipelining || self.expected.is_empty() {
             let Some((expect, line)) = self.waiting.pop_front() else { return };
             self.expected.push_back(expect);
+            // It may be a password.
+            let line = Zeroizing::new(line);
             self.output.extend_from_slice(line.as_bytes());
             self.output.extend_from_slice(b"\r\n");
         }
@@ -372,6 +398,7 @@ impl ClientSession {
             }
             Expect::Greeting => ClientEvent::Greeting(reply),
             Expect::StartTls => ClientEvent::StartTls(reply),
+            Expect::Auth => ClientEvent::Auth(reply),
             Expect::Reset => ClientEvent::Reset(reply),
             Expect::Quit => ClientEvent::Quit(reply),
         };

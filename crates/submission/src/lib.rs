@@ -21,6 +21,7 @@ pub use settings::Settings;
 use std::sync::Arc;
 use wardpost_directory::Directory;
 use wardpost_net::{Accepted, ServerTls, Shutdown};
+use wardpost_pins::Pins;
 use wardpost_queue::Queue;
 use wardpost_signer::Signer;
 use wardpost_smtp::Profile;
@@ -34,17 +35,19 @@ pub struct Submission {
     directory: Directory,
     queue: Queue,
     signer: Arc<Signer>,
+    pins: Pins,
     metrics: Metrics,
 }
 
 impl Submission {
-    /// The service over the accounts and the queue.
+    /// The service over the accounts, the queue and the rules for single domains.
     pub fn new(
         settings: Settings,
         tls: ServerTls,
         directory: Directory,
         queue: Queue,
         signer: Arc<Signer>,
+        pins: Pins,
     ) -> Arc<Self> {
         let budget = Budget::new(settings.memory.max(2 * settings.max_size));
         Arc::new(Self {
@@ -54,6 +57,7 @@ impl Submission {
             directory,
             queue,
             signer,
+            pins,
             metrics: Metrics::new(),
         })
     }

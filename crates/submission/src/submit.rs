@@ -124,7 +124,11 @@ fn plan(submission: &Submission, envelope: &Envelope, raw: &[u8]) -> Plan {
     let recipients: Vec<RecipientFacts<'_>> = envelope
         .to
         .iter()
-        .map(|to| RecipientFacts { address: &to.address, place: place(&to.address) })
+        .map(|to| RecipientFacts {
+            address: &to.address,
+            place: place(&to.address),
+            pin: submission.pins.of(to.address.domain()).map(|pin| pin.facts()),
+        })
         .collect();
     let subject = headers::subject(raw);
     let route_header = headers::get(raw, ROUTE_HEADER);

@@ -4,6 +4,7 @@
 //!
 //! - `queued 1`: how many messages wait in the queue;
 //! - `routes direct local`: the routes of the first one's recipients;
+//! - `floors T3 T4`: the floors of those that go directly;
 //! - `has TEXT`, `lacks TEXT`: the first one's text.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking.
@@ -13,17 +14,19 @@ mod dialogue;
 
 use dialogue::{Checks, play};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use wardpost_directory::{Directory, DkimAlgorithm, NewAccount, Options};
-use wardpost_mail::{Address, Domain, Secret};
+use wardpost_mail::{Address, Domain, Secret, TlsGrade};
 use wardpost_net::{Accepted, ServerTls, Shutdown, Stream};
-use wardpost_policy::OutboundRules;
+use wardpost_pins::{Draft, Pin, Pins};
+use wardpost_policy::{OutboundRules, Route};
 use wardpost_queue::{ItemView, Queue};
 use wardpost_signer::{Algorithm, Signer, SigningKey};
 use wardpost_smtp_io::{Start, Timing};
 use wardpost_store::Store;
 use wardpost_submission::{Settings, Submission};
+use wardpost_verdict::Floor;
 
 const PASSWORD: &str = "a kettle on the blue shelf";
 
@@ -67,6 +70,20 @@ fn signer(directory: &Directory) -> Arc<Signer> {
     }))
 }
 
+/// `always-pickup.test` and all below `strict.test` have rules of their own.
+async fn pins(store: &Store) -> Pins {
+    let pins = Pins::open(store.clone()).unwrap();
+    let draft = |pattern: &str| Draft::new(pattern.parse().unwrap(), "a test");
+    for draft in [
+        Draft { pickup: true, ..draft("always-pickup.test") },
+        Draft { floor: Some(TlsGrade::T4), ..draft("*.strict.test") },
+    ] {
+        let pin = Pin::new(draft, Floor::default(), SystemTime::now()).unwrap();
+        pins.set(pin).await.unwrap();
+    }
+    pins
+}
+
 impl Practice {
     async fn open() -> Self {
         let settings = settings();
@@ -81,11 +98,12 @@ impl Practice {
             let new = NewAccount { address, name: String::new(), password };
             directory.add_account(new).await.unwrap();
         }
+        let pins = pins(&store).await;
         let queue = Queue::open(store, wardpost_queue::Options::default()).await.unwrap();
         let certificate = tempfile::tempdir().unwrap();
         let tls = ServerTls::self_signed(certificate.path(), &settings.hostname).unwrap();
         let signer = signer(&directory);
-        let submission = Submission::new(settings, tls, directory, queue.clone(), signer);
+        let submission = Submission::new(settings, tls, directory, queue.clone(), signer, pins);
         Self { submission, queue, _certificate: certificate }
     }
 
@@ -126,6 +144,14 @@ impl Checks for Practice {
                 let routes: Vec<&str> =
                     items[0].recipients.iter().map(|r| r.route.name()).collect();
                 assert_eq!(routes.join(" "), rest);
+            }
+            "floors" => {
+                let items = self.items();
+                let floors = items[0].recipients.iter().filter_map(|r| match r.route {
+                    Route::Direct { floor } => Some(floor.name()),
+                    _ => None,
+                });
+                assert_eq!(floors.collect::<Vec<_>>().join(" "), rest);
             }
             "has" => assert!(self.first().contains(rest), "{what}:\n{}", self.first()),
             "lacks" => assert!(!self.first().contains(rest), "{what}:\n{}", self.first()),

@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 const MAX_NAME: usize = 120;
 
 /// The certificate authorities that are trusted.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
 }

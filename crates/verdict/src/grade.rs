@@ -16,6 +16,8 @@ pub struct Verdict {
     host: Domain,
     grade: TlsGrade,
     published: Option<Published>,
+    #[serde(skip)]
+    pinned: bool,
     failures: Vec<Failure>,
     remarks: Vec<Failure>,
     version: Option<TlsVersion>,
@@ -40,6 +42,12 @@ impl Verdict {
     /// ([`Verdict::admit`] sees to it).
     pub fn published(&self) -> Option<Published> {
         self.published
+    }
+
+    /// Whether the host's identity was judged by what an administrator pinned, not by public CAs. A
+    /// verdict read back from storage has forgotten it; its explanation and its failures tell.
+    pub fn pinned(&self) -> bool {
+        self.pinned
     }
 
     /// What kept the path from T3, or from T4 where the domain published that it must reach that.
@@ -88,6 +96,9 @@ impl Verdict {
         if let (Some(version), Some(suite)) = (self.version, &self.suite) {
             text.push_str(&format!(" ({version}, {suite})"));
         }
+        if self.pinned && self.grade >= TlsGrade::T3 {
+            text.push_str(", by the certificate pinned for the domain");
+        }
         for (i, failure) in self.failures.iter().enumerate() {
             text.push_str(if i == 0 { "; " } else { ", and " });
             text.push_str(&failure.detail);
@@ -125,6 +136,7 @@ fn broken(host: &Domain, grade: TlsGrade, kind: FailureKind, detail: String) -> 
         host: host.clone(),
         grade,
         published: None,
+        pinned: false,
         failures: vec![Failure::new(kind, detail)],
         remarks: Vec::new(),
         version: None,
@@ -141,6 +153,7 @@ fn completed(host: &Domain, facts: &HandshakeFacts, roots: &Roots, now: SystemTi
         host: host.clone(),
         grade,
         published: None,
+        pinned: false,
         failures,
         remarks: Vec::new(),
         version: Some(facts.version),
@@ -168,6 +181,23 @@ impl Verdict {
                         self.failures.push(failure);
                     }
                 }
+            }
+        }
+        self
+    }
+
+    /// The same held to what was pinned for the domain in place of the public CAs, whose word counts
+    /// for nothing any more, save where an enforced MTA-STS policy wants it too (RFC 8461 §4.2).
+    pub(crate) fn held_to_pin(mut self, outcome: Result<(), Vec<Failure>>) -> Self {
+        self.pinned = true;
+        if self.published.is_none() {
+            self.failures.clear();
+        }
+        match outcome {
+            Ok(()) => self.grade = self.grade.max(TlsGrade::T3),
+            Err(failures) => {
+                self.grade = self.grade.min(TlsGrade::T2);
+                self.failures.extend(failures);
             }
         }
         self

@@ -30,6 +30,11 @@
 //! graded by what was seen of it but let through no floor ([`Floor::raised_by`]). [`grade()`] judges
 //! without any policy.
 //!
+//! # What the practice was told
+//! [`Policy::with_trust`] puts certificates that an administrator pinned for the domain in place of
+//! the public CAs ([`Trust`]): a path that shows one of them is T3, one that does not is below, whoever
+//! else vouches for it. What the domain publishes has to be satisfied as well.
+//!
 //! # Left out for now
 //! Stapled OCSP answers.
 
@@ -43,6 +48,7 @@ mod grade;
 mod policy;
 mod sts;
 mod tlsa;
+mod trust;
 mod truth;
 
 pub use chain::{CertificateSummary, RootError, Roots};
@@ -55,5 +61,6 @@ pub use grade::{Verdict, grade};
 pub use policy::{PathFacts, Policy, Published, StsFacts, StsProblem};
 pub use sts::{MAX_POLICY, MxPattern, StsError, StsMode, StsPolicy, sts_record_id};
 pub use tlsa::{Tlsa, TlsaError};
+pub use trust::{Fingerprint, FingerprintError, Trust};
 pub use truth::{Deferral, Dnssec, LookupFailure};
 pub use wardpost_mail::TlsGrade;

@@ -4,10 +4,11 @@ use crate::chain::Roots;
 use crate::dane::{Dane, NextHop};
 use crate::{
     AddressChain, Deferral, Dnssec, Failure, FailureKind, LookupFailure, Observation, PolicyType,
-    StsError, StsMode, StsPolicy, TlsGrade, TlsaAnswer, Verdict, grade, tlsa_bases,
+    StsError, StsMode, StsPolicy, TlsGrade, TlsaAnswer, Trust, Verdict, grade, tlsa_bases,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
 
@@ -120,14 +121,15 @@ struct Sts {
     listed: bool,
 }
 
-/// What a domain publishes about one of its exchangers. Made before connecting, used on what was
-/// seen after. Equal policies judge alike.
+/// What a domain publishes about one of its exchangers, and what was pinned for it. Made before
+/// connecting, used on what was seen after. Equal policies judge alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     host: Domain,
     dane: Dane,
     sts: Option<Sts>,
     sts_problem: Option<StsProblem>,
+    trust: Option<Arc<Trust>>,
 }
 
 impl Policy {
@@ -148,7 +150,16 @@ impl Policy {
         let policy = facts.sts.policy.as_ref().filter(|(policy, age)| policy.holds(*age));
         let sts = policy
             .map(|(policy, _)| Sts { mode: policy.mode(), listed: policy.covers(&facts.host) });
-        Ok(Self { host: facts.host.clone(), dane, sts, sts_problem: facts.sts.problem.clone() })
+        let (host, sts_problem) = (facts.host.clone(), facts.sts.problem.clone());
+        Ok(Self { host, dane, sts, sts_problem, trust: None })
+    }
+
+    /// The same with what was pinned for the domain in place of the public CAs. Empty trust changes
+    /// nothing.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Arc<Trust>) -> Self {
+        self.trust = (!trust.is_empty()).then_some(trust);
+        self
     }
 
     /// What the exchanger must be held to; `None` leaves the floor where it is.
@@ -178,6 +189,16 @@ impl Policy {
 
     /// Judges what was seen of the path to the exchanger at the time `now`.
     pub fn grade(&self, seen: &Observation, roots: &Roots, now: SystemTime) -> Verdict {
+        let verdict = self.grade_published(seen, roots, now);
+        match (&self.trust, seen) {
+            (Some(trust), Observation::Completed(facts)) => {
+                verdict.held_to_pin(trust.check(&self.host, &facts.chain, now))
+            }
+            _ => verdict,
+        }
+    }
+
+    fn grade_published(&self, seen: &Observation, roots: &Roots, now: SystemTime) -> Verdict {
         let plain = grade(&self.host, seen, roots, now);
         let mut verdict = match (&self.dane, &self.sts, seen) {
             (Dane::Required(requirement), _, Observation::Completed(facts)) => {

@@ -9,6 +9,7 @@ use pki::Pki;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
 use wardpost_verdict::{
@@ -35,6 +36,7 @@ struct Case {
     sts: Option<String>,
     sts_age: u64,
     sts_problem: Option<String>,
+    trust: Vec<String>,
     tls: String,
     chain: String,
     requiretls: bool,
@@ -63,6 +65,7 @@ impl Default for Case {
             sts: None,
             sts_age: 60,
             sts_problem: None,
+            trust: Vec::new(),
             tls: "1.3".into(),
             chain: "webpki-valid mx.example.test".into(),
             requiretls: false,
@@ -186,7 +189,7 @@ impl Case {
     fn run(&self) -> Outcome {
         let pki = Pki::make(&self.chain);
         let policy = match Policy::of(&self.facts(&pki)) {
-            Ok(policy) => policy,
+            Ok(policy) => policy.with_trust(Arc::new(pki.trust(&self.trust))),
             Err(deferral) => {
                 return Outcome {
                     grade: None,
@@ -200,6 +203,8 @@ impl Case {
         let verdict = policy.grade(&self.seen(&pki), &pki.roots, SystemTime::now());
         let verdict = verdict.with_requiretls(self.requiretls);
         assert_eq!(verdict.published(), policy.published(), "the verdict carries the demand");
+        let completed = matches!(self.tls.as_str(), "1.2" | "1.3");
+        assert_eq!(verdict.pinned(), completed && !self.trust.is_empty(), "and says who judged");
         let floors = Floors {
             default: Floor::new(self.default),
             pin: self.pin.map(Floor::new),
@@ -279,6 +284,7 @@ struct Scales {
     listed: bool,
     mode: usize,
     requiretls: bool,
+    pin: usize,
 }
 
 impl Scales {
@@ -305,12 +311,17 @@ impl Scales {
             tlsa: vec![record.into()],
             sts: Some(format!("version: STSv1\nmode: {mode}\nmx: {listed}\nmax_age: 60000\n")),
             requiretls: self.requiretls,
+            trust: [&["key @other"][..], &[], &["key @other", "key @leaf"]][self.pin]
+                .iter()
+                .map(|&line| line.to_owned())
+                .collect(),
             ..Case::default()
         }
     }
 
     /// Every way to make one fact worse. Proof of a record that does not fit counts for nothing
-    /// worse, and absent records are better than such only because they ask for nothing.
+    /// worse, and absent records are better than such only because they ask for nothing. So with pins:
+    /// one that fits beats none, and none beats one that does not fit.
     fn worse(&self) -> Vec<Self> {
         let mut worse = Vec::new();
         let mut push = |change: &dyn Fn(&mut Self)| {
@@ -339,6 +350,9 @@ impl Scales {
         if self.requiretls {
             push(&|s| s.requiretls = false);
         }
+        if self.pin > 0 {
+            push(&|s| s.pin -= 1);
+        }
         worse
     }
 }
@@ -349,8 +363,9 @@ proptest::proptest! {
     fn a_fact_made_worse_never_raises_the_grade(
         (tls, chain, tlsa, truth) in (0..4_usize, 0..5_usize, 0..3_usize, 0..5_usize),
         (listed, mode, requiretls) in (proptest::bool::ANY, 0..3_usize, proptest::bool::ANY),
+        pin in 0..3_usize,
     ) {
-        let scales = Scales { tls, chain, tlsa, truth, listed, mode, requiretls };
+        let scales = Scales { tls, chain, tlsa, truth, listed, mode, requiretls, pin };
         let grade = scales.case().run().grade;
         for worse in scales.worse() {
             // A deferral is no grade at all, and less than any.

@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
-use wardpost_mail::{Address, Domain};
+use std::str::FromStr;
+use wardpost_mail::{Address, Domain, TlsGrade};
 
 /// Wardpost, the encrypted mail server.
 #[derive(Debug, Parser)]
@@ -65,6 +66,9 @@ pub(crate) enum ControlCommand {
     /// What other domains demand of mail to them (MTA-STS).
     #[command(subcommand)]
     Sts(StsCommand),
+    /// Rules for single domains: how good TLS must be, what is trusted, which way mail goes.
+    #[command(subcommand)]
+    Pin(PinCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -283,6 +287,84 @@ pub(crate) enum ParcelCommand {
     Recall { parcel: String },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinCommand {
+    /// Set a rule, in place of the one for the same pattern. Prints what it comes to.
+    Add(Box<PinOptions>),
+    /// All rules, those that ended lately too.
+    List,
+    /// One rule.
+    Show { pattern: String },
+    /// Remove a rule.
+    Remove { pattern: String },
+}
+
+/// What a rule is to say.
+#[derive(Debug, Args)]
+pub(crate) struct PinOptions {
+    /// For which domains: lab.example, *.lab.example (all below it) or '*' (everybody).
+    pub(crate) pattern: String,
+    /// How good TLS must be at least, in place of the configured floor: T3, T4 or T5.
+    #[arg(long, value_name = "GRADE")]
+    pub(crate) floor: Option<TlsGrade>,
+    /// Mail is always picked up on the portal.
+    #[arg(long)]
+    pub(crate) pickup: bool,
+    /// The certificate that the partner's server must show, in place of all that CAs vouch for: the
+    /// SHA-256 of it or of its public key, or a PEM file with it. May be given more than once.
+    #[arg(long, value_name = "SHA256|FILE")]
+    pub(crate) certificate: Vec<String>,
+    /// Says how to get the fingerprint of a certificate. Sets nothing.
+    #[arg(long)]
+    pub(crate) certificate_from_server: bool,
+    /// A PEM file with the CA certificates that count for the partner in place of the public ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Vec<PathBuf>,
+    /// Send the mail by this server (port 587 if none is given).
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) smarthost: Option<HostPort>,
+    /// Log in at the smarthost by this name; asks for the password.
+    #[arg(long, requires = "smarthost")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordOptions,
+    /// The smarthost's owner answers for TLS on the way onward: do not demand REQUIRETLS. Needs
+    /// --reason.
+    #[arg(long, requires = "smarthost")]
+    pub(crate) trusted_onward: bool,
+    /// An exception: TLS whose certificate proves nothing will do, never cleartext. Needs --reason and
+    /// --expires.
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
+    /// Why, for whoever looks at it later.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// When it ends: a date such as 2030-06-30, or a number of days such as 30d.
+    #[arg(long, value_name = "DATE|DAYSd")]
+    pub(crate) expires: Option<String>,
+}
+
+/// `HOST` or `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    pub(crate) host: Domain,
+    pub(crate) port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| format!("{port} is no port"))?),
+            // Submission (RFC 6409 §3.1): what providers open for customers.
+            None => (text, 587),
+        };
+        let host = Domain::parse(host).map_err(|error| error.to_string())?;
+        Ok(Self { host, port })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,10 +399,25 @@ mod tests {
             "wardpost queue show first",
             "wardpost domain dkim clinic.test rotate --now --force",
             "wardpost domain list --zone --json",
+            "wardpost pin add",
+            "wardpost pin add lab.example --floor T9",
+            "wardpost pin add lab.example --user u",
+            "wardpost pin add lab.example --trusted-onward",
+            "wardpost pin add * --smarthost relay.example:smtp",
             "wardpost frobnicate",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn smarthosts_have_a_port() {
+        let read = |text: &str| text.parse::<HostPort>().map(|it| (it.host.to_string(), it.port));
+        assert_eq!(read("relay.example"), Ok(("relay.example".to_owned(), 587)));
+        assert_eq!(read("relay.example:465"), Ok(("relay.example".to_owned(), 465)));
+        for text in ["", ":25", "relay.example:", "relay.example:70000", "a b:25"] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

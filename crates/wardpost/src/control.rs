@@ -3,16 +3,17 @@
 use crate::ask::{Source, confirm};
 use crate::cli::{
     AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DkimCommand, DomainCommand,
-    KitOptions, ParcelCommand, QueueCommand, RecordForm, RouteCommand, StsCommand, TlsCommand,
+    KitOptions, ParcelCommand, PinCommand, QueueCommand, RecordForm, RouteCommand, StsCommand,
+    TlsCommand,
 };
 use crate::failure::Failure;
-use crate::{kit, new_key};
+use crate::{kit, new_key, pin};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use wardpost_admin::{
     AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DkimRequest, DomainRequest,
-    DomainView, ParcelRequest, QueueRequest, Request, StsRequest, TlsRequest,
+    DomainView, ParcelRequest, PinRequest, QueueRequest, Request, StsRequest, TlsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -84,6 +85,7 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Queue(command) => Request::Queue(queue(command)),
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
         ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
+        ControlCommand::Pin(command) => Request::Pin(pin(command)?),
         ControlCommand::Status => Request::Status,
     })
 }
@@ -183,4 +185,13 @@ fn parcel(command: ParcelCommand) -> ParcelRequest {
         ParcelCommand::Unlock { parcel } => ParcelRequest::Unlock { id: parcel },
         ParcelCommand::Recall { parcel } => ParcelRequest::Recall { id: parcel },
     }
+}
+
+fn pin(command: PinCommand) -> Result<PinRequest, Failure> {
+    Ok(match command {
+        PinCommand::Add(options) => PinRequest::Add(Box::new(pin::spec(*options)?)),
+        PinCommand::List => PinRequest::List,
+        PinCommand::Show { pattern } => PinRequest::Show { pattern },
+        PinCommand::Remove { pattern } => PinRequest::Remove { pattern },
+    })
 }

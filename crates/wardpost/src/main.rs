@@ -14,6 +14,7 @@ mod failure;
 mod kit;
 mod logging;
 mod new_key;
+mod pin;
 mod process;
 mod serve;
 mod setup;

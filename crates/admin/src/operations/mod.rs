@@ -5,6 +5,7 @@ mod alias;
 mod dkim;
 mod domain;
 mod parcel;
+mod pin;
 mod queue;
 mod route;
 mod status;
@@ -20,10 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use wardpost_directory::{Account, Directory};
 use wardpost_dns::OwnRecords;
-use wardpost_mail::{Address, Domain, Secret};
+use wardpost_mail::{Address, Domain, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
@@ -73,6 +75,10 @@ pub struct Parts {
     pub keys: KeyPlan,
     /// Our own records in the DNS.
     pub own: Arc<dyn OwnRecords>,
+    /// Rules for domains.
+    pub pins: Pins,
+    /// How good TLS must be where no rule says otherwise.
+    pub floor: TlsGrade,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -108,6 +114,7 @@ impl Admin {
             Request::Queue(request) => self.queue(request).await,
             Request::Parcel(request) => self.parcel(request).await,
             Request::Sts(request) => self.sts(&request),
+            Request::Pin(request) => self.pin(request).await,
         }
     }
 

@@ -5,6 +5,7 @@ mod dkim;
 mod domain;
 mod parcel;
 mod path;
+mod pin;
 mod queue;
 mod route;
 mod status;
@@ -17,6 +18,7 @@ pub use dkim::{DkimPairView, DkimView};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
 pub use path::{DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView};
+pub use pin::{PinView, SmarthostView};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
@@ -68,6 +70,10 @@ pub enum Answer {
     Code(CodeView),
     /// Other domains' MTA-STS policies.
     StsPolicies(Vec<StsPolicyView>),
+    /// A rule for a domain.
+    Pin(Box<PinView>),
+    /// All rules for domains.
+    Pins(Vec<PinView>),
 }
 
 impl Answer {
@@ -95,6 +101,8 @@ impl Answer {
             Self::Parcel(it) => serde_json::to_string_pretty(it),
             Self::Code(it) => serde_json::to_string_pretty(it),
             Self::StsPolicies(it) => serde_json::to_string_pretty(it),
+            Self::Pin(it) => serde_json::to_string_pretty(it),
+            Self::Pins(it) => serde_json::to_string_pretty(it),
         }
     }
 }
@@ -121,6 +129,8 @@ impl fmt::Display for Answer {
             Self::Parcel(it) => it.fmt(f),
             Self::Code(it) => it.fmt(f),
             Self::StsPolicies(it) => sts::policies(it, f),
+            Self::Pin(it) => it.fmt(f),
+            Self::Pins(it) => pin::pins(it, f),
         }
     }
 }

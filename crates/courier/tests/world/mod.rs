@@ -17,6 +17,7 @@ use wardpost_mail::{AccountId, Address, Domain, Envelope, QueueId, ReversePath, 
 use wardpost_mailbox::{Mailboxes, SpecialUse};
 use wardpost_net::{ClientTls, Shutdown};
 use wardpost_parcel::{Options as ParcelOptions, Parcels};
+use wardpost_pins::Pins;
 use wardpost_policy::Route;
 use wardpost_queue::{ItemView, Kind, NewItem, Options as QueueOptions, Queue, RecipientView};
 use wardpost_signer::Signer;
@@ -33,6 +34,7 @@ pub struct World {
     pub sts: StsTable,
     pub queue: Queue,
     pub parcels: Parcels,
+    pub pins: Pins,
     pub directory: Directory,
     pub mailboxes: Mailboxes,
     pub courier: Arc<Courier>,
@@ -89,6 +91,7 @@ impl World {
                 ..ParcelOptions::default()
             },
         );
+        let pins = Pins::open(store.clone()).unwrap();
         let mailboxes = Mailboxes::new(store.clone());
         let (ca, dns, registry) = (authority(), FakeResolver::new(), Registry::new());
         let sts = StsTable::default();
@@ -101,6 +104,7 @@ impl World {
             roots: Arc::new(roots),
             queue: queue.clone(),
             parcels: parcels.clone(),
+            pins: pins.clone(),
             mailboxes: mailboxes.clone(),
             directory: directory.clone(),
             signer: Arc::new(Signer::new(&[]).unwrap()),
@@ -114,6 +118,7 @@ impl World {
             sts,
             queue,
             parcels,
+            pins,
             directory,
             mailboxes,
             courier,

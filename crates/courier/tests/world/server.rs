@@ -43,6 +43,10 @@ pub struct Script {
     pub closes: bool,
     /// The greeting.
     pub greeting: &'static str,
+    /// The one response to AUTH PLAIN that logs in; MAIL is refused before.
+    pub login: Option<&'static str>,
+    /// The connection begins with the handshake.
+    pub implicit_tls: bool,
 }
 
 impl Script {
@@ -55,6 +59,8 @@ impl Script {
             drop_after_data: AtomicUsize::new(0),
             closes: false,
             greeting: "220 scripted ESMTP",
+            login: None,
+            implicit_tls: false,
         }
     }
 }
@@ -90,10 +96,15 @@ static NEXT: AtomicU8 = AtomicU8::new(1);
 impl Server {
     /// Starts a server on an address of its own.
     pub async fn start(script: Script) -> Self {
+        Self::start_on(PORT, script).await.unwrap()
+    }
+
+    /// The same on another port.
+    pub async fn start_on(port: u16, script: Script) -> std::io::Result<Self> {
         let last = NEXT.fetch_add(1, Ordering::Relaxed);
         let third = u8::try_from(std::process::id() % 251).unwrap();
         let address = IpAddr::V4(Ipv4Addr::new(127, 77, third, last));
-        let listener = TcpListener::bind(SocketAddr::new(address, PORT)).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::new(address, port)).await?;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let server = Self { address, seen: Arc::clone(&seen) };
         let script = Arc::new(script);
@@ -107,13 +118,14 @@ impl Server {
                     script: Arc::clone(&script),
                     seen: Arc::clone(&seen),
                     tls: false,
+                    logged_in: script.login.is_none(),
                     current: Taken::default(),
                 };
                 // A session ends in an error when the client leaves; that is its ordinary end.
                 tokio::spawn(async move { drop(session.run().await) });
             }
         });
-        server
+        Ok(server)
     }
 
     pub fn taken(&self) -> Vec<Taken> {
@@ -146,6 +158,7 @@ struct Session {
     script: Arc<Script>,
     seen: Arc<Mutex<Seen>>,
     tls: bool,
+    logged_in: bool,
     current: Taken,
 }
 
@@ -194,6 +207,10 @@ impl Session {
     }
 
     async fn run(mut self) -> Result<(), Gone> {
+        let script = Arc::clone(&self.script);
+        if let (true, Tls::With(tls)) = (script.implicit_tls, &script.tls) {
+            self.shake_hands(tls).await?;
+        }
         let greeting = self.script.greeting;
         self.say(greeting).await?;
         loop {
@@ -202,6 +219,13 @@ impl Session {
             match verb.as_str() {
                 "EHLO" => self.ehlo().await?,
                 "STARTTLS" => self.start_tls().await?,
+                "AUTH" => {
+                    let known = self.script.login.map(|login| format!("AUTH PLAIN {login}"));
+                    self.logged_in = known.as_ref() == Some(&line);
+                    let reply = if self.logged_in { "235 2.7.0 welcome" } else { "535 5.7.8 no" };
+                    self.say(reply).await?;
+                }
+                "MAIL" if !self.logged_in => self.say("530 5.7.0 log in first").await?,
                 "MAIL" => {
                     self.current = Taken { mail: line, over_tls: self.tls, ..Taken::default() };
                     self.say("250 2.1.0 ok").await?;
@@ -256,6 +280,10 @@ impl Session {
                 tls
             }
         };
+        self.shake_hands(tls).await
+    }
+
+    async fn shake_hands(&mut self, tls: &ServerTls) -> Result<(), Gone> {
         let stream = self.stream.take().ok_or_else(gone)?;
         let upgraded = stream.upgrade_server(tls, &[]).await.map_err(|_| gone())?;
         self.stream = Some(upgraded);

@@ -22,6 +22,7 @@ fn feed(session: &mut ClientSession, wire: &str) -> Vec<String> {
             ClientEvent::Greeting(reply) => format!("greeting {}", reply.code),
             ClientEvent::Ehlo(reply) => format!("ehlo {}", reply.code),
             ClientEvent::StartTls(reply) => format!("starttls {}", reply.code),
+            ClientEvent::Auth(reply) => format!("auth {}", reply.code),
             ClientEvent::Mail(reply) => format!("mail {}", reply.code),
             ClientEvent::Recipient { index, reply } => format!("rcpt{index} {}", reply.code),
             ClientEvent::SendMessage => "send".into(),
@@ -44,6 +45,19 @@ fn ready(ehlo: &str) -> ClientSession {
     assert_eq!(said(&mut session), "EHLO mail.clinic.test\r\n");
     assert_eq!(feed(&mut session, ehlo), ["ehlo 250"]);
     session
+}
+
+#[test]
+fn logging_in_is_one_line_and_debug_does_not_tell_it() {
+    let mut session = ready("250-relay.test\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n");
+    assert!(session.capabilities().auth_plain);
+    session.auth_plain("dana", &Secret::new("pass word".to_owned()));
+    assert!(!format!("{session:?}").contains("AGRhbmEAcGFzcyB3b3Jk"));
+    assert_eq!(said(&mut session), "AUTH PLAIN AGRhbmEAcGFzcyB3b3Jk\r\n");
+    assert_eq!(feed(&mut session, "235 2.7.0 welcome\r\n"), ["auth 235"]);
+    session.auth_plain("dana", &Secret::new("wrong".to_owned()));
+    said(&mut session);
+    assert_eq!(feed(&mut session, "535 5.7.8 no\r\n"), ["auth 535"]);
 }
 
 #[test]

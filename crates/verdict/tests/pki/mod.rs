@@ -6,7 +6,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use std::time::{Duration, SystemTime};
-use wardpost_verdict::{Roots, Tlsa};
+use wardpost_verdict::{Fingerprint, Roots, Tlsa, Trust};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -65,15 +65,37 @@ impl Pki {
         Self { chain, roots, leaf, ca, root: root.der().to_vec(), other }
     }
 
+    /// Makes what was pinned of lines `certificate @who`, `key @who` and `authority @who`.
+    pub(crate) fn trust(&self, lines: &[String]) -> Trust {
+        let (mut fingerprints, mut authorities) = (Vec::new(), Roots::new());
+        for line in lines {
+            let (what, who) = line.split_once(' ').unwrap();
+            let certificate = self.certificate(who).unwrap();
+            match what {
+                "certificate" => fingerprints.push(Fingerprint::of_certificate(certificate)),
+                "key" => fingerprints.push(Fingerprint::of_key(certificate).unwrap()),
+                "authority" => authorities.add(certificate).unwrap(),
+                other => panic!("{other:?} cannot be pinned"),
+            }
+        }
+        Trust::new(fingerprints, authorities)
+    }
+
+    fn certificate(&self, who: &str) -> Option<&Vec<u8>> {
+        match who {
+            "@leaf" => Some(&self.leaf),
+            "@ca" => Some(&self.ca),
+            "@root" => Some(&self.root),
+            "@other" => Some(&self.other),
+            _ => None,
+        }
+    }
+
     /// Makes `usage selector matching data`, data in hexadecimal or `@who`.
     pub(crate) fn tlsa(&self, words: &[&str]) -> Tlsa {
         let [usage, selector, matching, data] = words else { panic!("{words:?} is no record") };
-        let certificate = match *data {
-            "@leaf" => &self.leaf,
-            "@ca" => &self.ca,
-            "@root" => &self.root,
-            "@other" => &self.other,
-            _ => return words.join(" ").parse().unwrap(),
+        let Some(certificate) = self.certificate(data) else {
+            return words.join(" ").parse().unwrap();
         };
         let selected = match *selector {
             "0" => certificate.clone(),

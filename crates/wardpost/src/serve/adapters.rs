@@ -17,10 +17,11 @@ use wardpost_directory::{Directory, DkimAlgorithm, DkimKey, Resolution};
 use wardpost_dns::ValidatedBy;
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
-use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, outbound};
+use wardpost_pins::{Pin, Pins};
+use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, Why, outbound};
 use wardpost_publish::OwnPolicy;
 use wardpost_signer::{Algorithm, Signer, SigningKey};
-use wardpost_verdict::{Floor, Floors};
+use wardpost_verdict::Floor;
 
 /// A signer that asks the directory, so that domains may come and go.
 pub(crate) fn signer(directory: Directory) -> Signer {
@@ -125,6 +126,7 @@ impl Host for Program {
 /// Explains routes: the policy's plan, and the courier's look at the path.
 pub(crate) struct Routes {
     directory: Directory,
+    pins: Pins,
     courier: Arc<Courier>,
     rules: OutboundRules,
 }
@@ -133,6 +135,7 @@ impl Routes {
     pub(crate) fn new(config: &Config, state: &State, roles: &Roles) -> Self {
         Self {
             directory: state.directory.clone(),
+            pins: state.pins.clone(),
             courier: Arc::clone(&roles.courier),
             rules: outbound_rules(config),
         }
@@ -147,8 +150,10 @@ impl RouteExplainer for Routes {
             Resolution::Unknown => Place::OursUnknown,
             Resolution::NotOurs => Place::Elsewhere,
         };
+        let pin = self.pins.of(to.domain());
+        let facts = pin.as_ref().map(|pin| pin.facts());
         let facts = OutboundFacts {
-            recipients: &[RecipientFacts { address: to, place }],
+            recipients: &[RecipientFacts { address: to, place, pin: facts }],
             subject: None,
             route_header: None,
             require_tls: false,
@@ -161,7 +166,7 @@ impl RouteExplainer for Routes {
             from: from.clone(),
             to: to.clone(),
             route: planned.route.name().to_owned(),
-            why: planned.why.explain().to_owned(),
+            why: why(planned.why, pin.as_deref()),
             floor: None,
             floor_set_by: None,
             hops: Vec::new(),
@@ -169,8 +174,10 @@ impl RouteExplainer for Routes {
             explanation: explanation(&planned.route),
         };
         if let Route::Direct { floor } = planned.route {
-            let floors = Floors { default: Floor::new(floor), ..Floors::default() };
+            // A rule that lowers the floor counts as long as it holds, and is not in the route.
+            let floors = Pin::floors(pin.as_deref(), Floor::new(floor), None);
             let report = self.courier.probe(to.domain(), &floors).await;
+            let floor = floors.demand(None).0.grade();
             view.floor = Some(floor);
             view.floor_set_by = Some(floors.demand(None).1.explain().to_owned());
             view.outcome = report.outlook.name().to_owned();
@@ -178,6 +185,14 @@ impl RouteExplainer for Routes {
             view.hops = report.hosts.into_iter().map(hop).collect();
         }
         view.with_floor_of_the_deciding_hop()
+    }
+}
+
+/// Which rule, and for which domains it was set.
+fn why(why: Why, pin: Option<&Pin>) -> String {
+    match pin {
+        Some(pin) if why.is_pin() => format!("{} ({})", why.explain(), pin.pattern()),
+        _ => why.explain().to_owned(),
     }
 }
 
@@ -192,5 +207,6 @@ fn explanation(route: &Route) -> String {
 }
 
 fn hop(host: HostReport) -> HopView {
-    HopView::new(host.preference, host.host, host.addresses, host.path, host.error)
+    let error = host.error.or(host.onward);
+    HopView::new(host.preference, host.host, host.addresses, host.path, error)
 }

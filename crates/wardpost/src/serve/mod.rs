@@ -141,6 +141,8 @@ fn parts(
         policies: roles.policies.clone(),
         keys: state.keys.clone(),
         own: Arc::clone(&publishing.own),
+        pins: state.pins.clone(),
+        floor: config.transport.floor,
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     }

@@ -110,6 +110,7 @@ fn submission(
         state.directory.clone(),
         state.queue.clone(),
         Arc::clone(signer),
+        state.pins.clone(),
     )
 }
 
@@ -168,6 +169,7 @@ fn courier(
         roots,
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
+        pins: state.pins.clone(),
         mailboxes: state.mailboxes.clone(),
         directory: state.directory.clone(),
         signer: Arc::clone(signer),

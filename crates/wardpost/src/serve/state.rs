@@ -7,6 +7,7 @@ use wardpost_directory::Directory;
 use wardpost_keys::SystemKey;
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
+use wardpost_pins::Pins;
 use wardpost_publish::KeyPlan;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
@@ -19,6 +20,7 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     pub(crate) parcels: Parcels,
     pub(crate) keys: KeyPlan,
+    pub(crate) pins: Pins,
 }
 
 impl State {
@@ -39,6 +41,7 @@ impl State {
             queue: queue.map_err(Failure::from_error)?,
             parcels: Parcels::open(store.clone(), parcel_options(config)),
             keys: KeyPlan::open(store.clone()).map_err(Failure::from_error)?,
+            pins: Pins::open(store.clone()).map_err(Failure::from_error)?,
             store,
         })
     }
