@@ -13,6 +13,8 @@ mod in_04_bad_input_harms_nothing;
 mod in_05_exim_delivers;
 mod in_06_hostile_input_harms_nothing;
 mod lab_00_postfix_takes_mail_over_tls;
+mod lab_01_every_server_takes_mail;
+mod lab_02_dns_and_policies_tell_the_truth;
 mod ops_01_mistakes_get_a_clear_word;
 mod ops_04_prometheus_scrapes;
 mod ops_05_full_disk;

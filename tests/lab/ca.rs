@@ -1,13 +1,16 @@
 //! A throw-away certificate authority.
 
 use crate::Result;
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The authority: its certificate in a file, its key in memory.
 pub struct Ca {
@@ -15,6 +18,9 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     /// PEM file of the root certificate.
     pub root: PathBuf,
+    /// What a TLSA record for this authority holds (DANE-TA, the key's SHA-256).
+    pub tlsa: String,
+    issued: AtomicU32,
 }
 
 impl std::fmt::Debug for Ca {
@@ -30,10 +36,17 @@ pub struct Pair {
     pub certificate: PathBuf,
     /// PKCS#8 private key.
     pub key: PathBuf,
+    /// What a TLSA record for the leaf holds (DANE-EE, the key's SHA-256): `3 1 1 …`.
+    pub tlsa: String,
 }
 
 impl Ca {
-    pub(crate) fn create(folder: &Path) -> Result<Self> {
+    /// A new authority whose files lie in `folder`. A world has one that Wardpost trusts,
+    /// [`Lab::ca`](crate::Lab::ca); any other is a stranger.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -43,7 +56,9 @@ impl Ca {
         let certificate = params.self_signed(&key)?;
         let root = folder.join("root.pem");
         fs::write(&root, certificate.pem())?;
-        Ok(Self { folder: folder.to_owned(), issuer: Issuer::new(params, key), root })
+        let tlsa = format!("2 1 1 {}", hash_of(&key));
+        let issuer = Issuer::new(params, key);
+        Ok(Self { folder: folder.to_owned(), issuer, root, tlsa, issued: AtomicU32::new(0) })
     }
 
     /// A certificate by this authority for `names`.
@@ -69,7 +84,7 @@ impl Ca {
         params.not_after = date_time_ymd(until, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer)?;
         let chain = format!("{}{}", certificate.pem(), fs::read_to_string(&self.root)?);
-        self.write(names[0], until, &chain, &key)
+        self.write(names[0], &chain, &key)
     }
 
     /// A certificate that nobody vouches for.
@@ -79,19 +94,26 @@ impl Ca {
     pub fn self_signed(&self, names: &[&str]) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let certificate = leaf(names)?.self_signed(&key)?;
-        self.write(names[0], 0, &certificate.pem(), &key)
+        self.write(names[0], &certificate.pem(), &key)
     }
 
-    fn write(&self, name: &str, tag: i32, chain: &str, key: &KeyPair) -> Result<Pair> {
+    fn write(&self, name: &str, chain: &str, key: &KeyPair) -> Result<Pair> {
+        let tag = self.issued.fetch_add(1, Ordering::Relaxed);
         let pair = Pair {
             certificate: self.folder.join(format!("{name}-{tag}.pem")),
             key: self.folder.join(format!("{name}-{tag}.key")),
+            tlsa: format!("3 1 1 {}", hash_of(key)),
         };
         fs::write(&pair.certificate, chain)?;
         fs::write(&pair.key, key.serialize_pem())?;
         fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o600))?;
         Ok(pair)
     }
+}
+
+/// SHA-256 of a key as certificates hold it (selector 1, matching type 1 of RFC 6698 §2.1).
+fn hash_of(key: &KeyPair) -> String {
+    HEXLOWER.encode(digest(&SHA256, &key.subject_public_key_info()).as_ref())
 }
 
 fn leaf(names: &[&str]) -> Result<CertificateParams> {

@@ -2,10 +2,12 @@
 
 use crate::ca::Pair;
 use crate::exim::Exim;
-use crate::postfix::{Postfix, Role};
+use crate::knot::{Proof, Zone};
+use crate::postfix::Postfix;
 use crate::wardpost::Wardpost;
-use crate::{Lab, Result, wait_for};
+use crate::{Lab, Plan, Result, SMTP_PORT, wait_for};
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +24,44 @@ pub enum Tls {
     Expired,
     /// No STARTTLS.
     None,
+}
+
+/// One address of a mail server: what mail it takes there, and how it shows itself.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// The domain whose mail is taken there, any local part; the host is `mx.` below it.
+    pub domain: String,
+    /// Where it listens, on [`SMTP_PORT`].
+    pub ip: Ipv4Addr,
+    /// What it shows; without, it does not offer STARTTLS.
+    pub tls: Option<Pair>,
+    /// Whether it speaks no TLS newer than 1.1.
+    pub old: bool,
+}
+
+impl Face {
+    /// The host's name.
+    pub fn hostname(&self) -> String {
+        format!("mx.{}", self.domain)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (self.ip, SMTP_PORT).into()
+    }
+
+    /// Its zone: MX and address, and whatever else is in `more`.
+    pub fn zone(&self, proof: Proof, more: &[String]) -> Zone {
+        let (domain, host) = (&self.domain, self.hostname());
+        let own = [format!("{domain}. MX 10 {host}."), format!("{host}. A {}", self.ip)];
+        Zone::new(domain, proof, &[&own, more].concat())
+    }
+
+    /// A TLSA record for the host that holds `data`, such as [`Pair::tlsa`]; on the port that it listens on
+    /// and, for whoever looks there, on 25.
+    pub fn tlsa(&self, data: &str) -> Vec<String> {
+        [25, SMTP_PORT].map(|port| format!("_{port}._tcp.{}. TLSA {data}", self.hostname())).into()
+    }
 }
 
 /// A place that mail can be sent to.
@@ -71,11 +111,7 @@ impl Place {
     /// # Errors
     /// As [`Postfix::start`].
     pub fn start_with(&self, lab: &Lab, extra: &[&str]) -> Result<Postfix> {
-        let (hostname, tls) = (self.hostname(), self.certificate(lab)?);
-        Postfix::start(
-            lab,
-            &Role { hostname: &hostname, domain: self.domain, host: self.host, tls, extra },
-        )
+        Postfix::start(lab, &self.hostname(), &[self.face(lab)?], extra)
     }
 
     /// Starts this place's server as Exim instead. It sends mail for the practice to `wardpost`.
@@ -83,12 +119,33 @@ impl Place {
     /// # Errors
     /// As [`Exim::start`].
     pub fn start_exim(&self, lab: &Lab, wardpost: &Wardpost) -> Result<Exim> {
-        Exim::start(lab, self, self.certificate(lab)?, wardpost)
+        Exim::start(lab, &self.hostname(), &[self.face(lab)?], wardpost)
     }
 
     /// The name of its server.
     pub fn hostname(&self) -> String {
         format!("mx.{}", self.domain)
+    }
+
+    /// Its zone. The hospital's is signed.
+    pub(crate) fn zone(&self, plan: &Plan<'_>) -> Zone {
+        let face = Face {
+            domain: self.domain.to_owned(),
+            ip: plan.host(self.host),
+            tls: None,
+            old: false,
+        };
+        let signed = self.domain == HOSPITAL.domain;
+        face.zone(if signed { Proof::Signed } else { Proof::Unsigned }, &[])
+    }
+
+    fn face(&self, lab: &Lab) -> Result<Face> {
+        Ok(Face {
+            domain: self.domain.to_owned(),
+            ip: lab.host(self.host),
+            tls: self.certificate(lab)?,
+            old: false,
+        })
     }
 
     fn certificate(&self, lab: &Lab) -> Result<Option<Pair>> {
@@ -124,6 +181,15 @@ pub trait Destination {
             .filter_map(|entry| fs::read(entry.path()).ok())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .collect()
+    }
+
+    /// The messages that have arrived for somebody at `domain`, by their To: header.
+    fn messages_for(&self, domain: &str) -> Vec<String> {
+        let is_for = |message: &String| {
+            let head = message.split("\n\n").next().unwrap_or_default();
+            head.lines().any(|l| l.starts_with("To:") && l.contains(&format!("@{domain}")))
+        };
+        self.messages().into_iter().filter(is_for).collect()
     }
 
     /// Waits for the arrival of a message that contains `text`.

@@ -1,72 +1,70 @@
 //! Debian's Exim as somebody else's mail server.
 //!
-//! The package cannot be installed beside Postfix, so it is fetched and unpacked, once, into a folder
-//! beside the built program. Exim insists on a user `Debian-exim`: it runs in a mount namespace with an
-//! `/etc` of its own that knows one, and knows Wardpost's address, so nothing changes on the machine.
+//! The package cannot be installed beside Postfix, so it runs as [`crate::debian`] says. It insists on a
+//! user `Debian-exim`, and its `/etc` knows Wardpost's address.
 
 use crate::ca::Pair;
-use crate::destinations::{Destination, Place};
+use crate::debian::{User, in_own_world, make_etc, unpacked};
+use crate::destinations::{Destination, Face};
 use crate::process::Process;
 use crate::wardpost::{HOSTNAME, Wardpost};
-use crate::{DOMAIN, Lab, Result, SMTP_PORT, run, wait_for};
+use crate::{DOMAIN, Lab, Result, SMTP_PORT, wait_for};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// Who Exim is, in its own `/etc` only.
-const OWNER: u32 = 64990;
-const PACKAGE: &str = "exim4-daemon-light";
+const OWNER: User = User { name: "Debian-exim", id: 64990 };
 
 /// A running Exim.
 #[derive(Debug)]
 pub struct Exim {
     process: Process,
     folder: PathBuf,
-    /// Where its SMTP server listens.
+    /// Where its SMTP server listens, with the first of its faces.
     pub address: SocketAddr,
 }
 
 impl Exim {
-    /// Starts an Exim for `place` with a configuration, spool and log of its own. Mail for the practice
-    /// goes to `wardpost`, over verified TLS only.
+    /// Starts an Exim called `name`, with a configuration, spool and log of its own, that shows all of
+    /// `faces`. Mail for the practice goes to `wardpost`, over verified TLS only.
     ///
     /// # Errors
     /// When it cannot be had or does not start, or this is not run as root.
-    pub fn start(lab: &Lab, place: &Place, tls: Option<Pair>, wardpost: &Wardpost) -> Result<Self> {
-        let folder = lab.folder(&place.hostname())?;
+    pub fn start(lab: &Lab, name: &str, faces: &[Face], wardpost: &Wardpost) -> Result<Self> {
+        let first = faces.first().ok_or("an Exim without a face")?;
+        let folder = lab.folder(name)?;
         // Where Exim's user, too, can run it.
         let program = folder.join("exim4");
-        fs::copy(unpacked()?, &program)?;
-        let address = SocketAddr::from((lab.host(place.host), SMTP_PORT));
+        fs::copy(unpacked("exim4-daemon-light")?.join("usr/sbin/exim4"), &program)?;
         for name in ["spool", "mail", "logs"] {
             fs::create_dir_all(folder.join(name))?;
-            chown(folder.join(name), Some(OWNER), Some(OWNER))?;
+            chown(folder.join(name), Some(OWNER.id), Some(OWNER.id))?;
         }
-        let tls = tls.map(|pair| private_copy(&folder, &pair)).transpose()?;
-        make_etc(&folder.join("etc"), wardpost)?;
-        let config = configuration(lab, place, &folder, &program, tls.as_ref());
-        fs::write(folder.join("etc/exim4/exim4.conf"), config)?;
+        let etc = folder.join("etc");
+        let hosts = format!("{} {HOSTNAME}\n", wardpost.mx().ip());
+        make_etc(&etc, &[OWNER], &hosts, lab.host(53))?;
+        fs::create_dir_all(etc.join("exim4"))?;
+        write_faces(&folder, faces)?;
+        let config = configuration(lab, first, faces, &folder, &program);
+        fs::write(etc.join("exim4/exim4.conf"), config)?;
 
-        let mut command = Command::new("unshare");
-        command
-            .args(["--mount", "--propagation", "private", "sh", "-c"])
-            .arg("mount --bind \"$0\" /etc && exec \"$1\" -bdf -q10s")
-            .arg(folder.join("etc"))
-            .arg(&program);
+        let mut command = in_own_world(&[(etc, "/etc")], &program, &["-bdf", "-q10s"]);
         let process = Process::start(&mut command, &folder.join("stdout"))?;
-        let mut this = Self { process, folder, address };
-        let up = wait_for("Exim to listen", Duration::from_secs(20), || {
-            let up = TcpStream::connect(address).is_ok();
-            (up || this.process.ended().is_some()).then_some(up)
-        })?;
-        if up {
-            return Ok(this);
+        let mut this = Self { process, folder, address: first.address() };
+        for face in faces {
+            let up = wait_for("Exim to listen", Duration::from_secs(20), || {
+                let up = TcpStream::connect(face.address()).is_ok();
+                (up || this.process.ended().is_some()).then_some(up)
+            })?;
+            if !up {
+                let said = fs::read_to_string(this.folder.join("stdout")).unwrap_or_default();
+                return Err(format!("Exim does not run:\n{said}{}", this.log()).into());
+            }
         }
-        let said = fs::read_to_string(this.folder.join("stdout")).unwrap_or_default();
-        Err(format!("Exim does not run:\n{said}{}", this.log()).into())
+        Ok(this)
     }
 }
 
@@ -83,101 +81,81 @@ impl Destination for Exim {
     }
 }
 
-/// The program, fetched if it is not there yet.
-fn unpacked() -> Result<PathBuf> {
-    let beside = crate::wardpost::program()?;
-    let home = beside.parent().ok_or("no folder")?.join("exim4");
-    let program = home.join("usr/sbin/exim4");
-    if program.is_file() {
-        return Ok(program);
-    }
-    // Made aside and renamed, so that flows side by side never see half of it.
-    let aside =
-        tempfile::Builder::new().prefix("exim4-").tempdir_in(beside.parent().unwrap_or(&home))?;
-    run(Command::new("apt-get").args(["download", "-qq", PACKAGE]).current_dir(aside.path()))?;
-    let package = fs::read_dir(aside.path())?.flatten().map(|e| e.path()).next();
-    let package = package.ok_or_else(|| format!("apt-get downloaded no {PACKAGE}"))?;
-    let tree = aside.path().join("tree");
-    run(Command::new("dpkg").arg("-x").args([&package, &tree]))?;
-    match fs::rename(&tree, &home) {
-        Err(e) if !program.is_file() => Err(e.into()),
-        _ => Ok(program),
-    }
-}
-
-/// An `/etc` with what a program needs to know, and Exim's user.
-fn make_etc(etc: &Path, wardpost: &Wardpost) -> Result<()> {
-    fs::create_dir_all(etc.join("exim4"))?;
-    for name in ["passwd", "group"] {
-        let known = fs::read_to_string(Path::new("/etc").join(name))?;
-        let id = OWNER;
-        let line = match name {
-            "passwd" => format!("Debian-exim:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"),
-            _ => format!("Debian-exim:x:{id}:\n"),
+/// Writes the table that Exim looks its faces up in, by its own address: host name, certificate, key, and the
+/// TLS versions (a GnuTLS priority string). Keys are copied where Exim's user may read them.
+fn write_faces(folder: &Path, faces: &[Face]) -> Result<()> {
+    let mut table = String::new();
+    for face in faces {
+        let tls = match &face.tls {
+            None => String::new(),
+            Some(pair) => {
+                let (certificate, key) = private_copy(folder, face, pair)?;
+                let versions = if face.old { "-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0" } else { "" };
+                let versions = format!("NORMAL:%COMPAT:{versions}");
+                format!(
+                    "certificate={} key={} versions={}",
+                    certificate.display(),
+                    key.display(),
+                    versions.trim_end_matches(':')
+                )
+            }
         };
-        let others = known.lines().filter(|line| !line.starts_with("Debian-exim:"));
-        let others: String = others.map(|line| format!("{line}\n")).collect();
-        fs::write(etc.join(name), others + &line)?;
+        table.push_str(&format!("{}: host={} {tls}\n", face.ip, face.hostname()));
     }
-    fs::write(etc.join("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n")?;
-    let hosts = format!("127.0.0.1 localhost\n{} {HOSTNAME}\n", wardpost.mx().ip());
-    fs::write(etc.join("hosts"), hosts)?;
-    for name in ["services", "protocols", "localtime", "ld.so.cache"] {
-        if let Ok(content) = fs::read(Path::new("/etc").join(name)) {
-            fs::write(etc.join(name), content)?;
-        }
-    }
+    fs::write(folder.join("faces"), table)?;
     Ok(())
 }
 
 /// A copy of certificate and key that Exim's user may read.
-fn private_copy(folder: &Path, pair: &Pair) -> Result<Pair> {
-    let copy = Pair { certificate: folder.join("tls.pem"), key: folder.join("tls.key") };
-    fs::copy(&pair.certificate, &copy.certificate)?;
-    fs::copy(&pair.key, &copy.key)?;
-    chown(&copy.key, Some(OWNER), Some(OWNER))?;
-    Ok(copy)
+fn private_copy(folder: &Path, face: &Face, pair: &Pair) -> Result<(PathBuf, PathBuf)> {
+    let certificate = folder.join(format!("{}.pem", face.domain));
+    let key = folder.join(format!("{}.key", face.domain));
+    fs::copy(&pair.certificate, &certificate)?;
+    fs::copy(&pair.key, &key)?;
+    chown(&key, Some(OWNER.id), Some(OWNER.id))?;
+    Ok((certificate, key))
 }
 
-fn configuration(
-    lab: &Lab,
-    place: &Place,
-    folder: &Path,
-    program: &Path,
-    tls: Option<&Pair>,
-) -> String {
-    let tls = tls.map_or_else(
-        || "tls_advertise_hosts =".to_owned(),
-        |pair| {
-            format!(
-                "tls_advertise_hosts = *\ntls_certificate = {}\ntls_privatekey = {}",
-                pair.certificate.display(),
-                pair.key.display()
-            )
-        },
-    );
+/// What the face that was connected to has under `key`: an expansion.
+fn of_face(folder: &Path, key: &str) -> String {
+    let table = folder.join("faces");
+    format!(
+        "${{extract{{{key}}}{{${{lookup{{$received_ip_address}}lsearch{{{}}}}}}}}}",
+        table.display()
+    )
+}
+
+fn configuration(lab: &Lab, first: &Face, faces: &[Face], folder: &Path, program: &Path) -> String {
+    let addresses: Vec<String> =
+        faces.iter().map(|face| format!("{}.{SMTP_PORT}", face.ip)).collect();
+    let domains: Vec<&str> = faces.iter().map(|face| face.domain.as_str()).collect();
     format!(
         "primary_hostname = {hostname}\n\
+         smtp_active_hostname = {active}\n\
          exim_path = {program}\n\
          spool_directory = {dir}/spool\n\
          log_file_path = {dir}/logs/%s\n\
          log_selector = +tls_peerdn +smtp_confirmation +subject\n\
-         local_interfaces = {ip}.{SMTP_PORT}\n\
+         local_interfaces = <; {addresses}\n\
          host_lookup =\n\
          rfc1413_hosts =\n\
+         smtp_accept_max = 200\n\
          smtputf8_advertise_hosts = *\n\
          chunking_advertise_hosts = *\n\
          deliver_drop_privilege = true\n\
          message_size_limit = 100M\n\
          acl_smtp_rcpt = take\n\
          acl_smtp_data = take\n\
-         {tls}\n\
+         tls_advertise_hosts = ${{if eq{{{certificate}}}{{}}{{}}{{*}}}}\n\
+         tls_certificate = {certificate}\n\
+         tls_privatekey = {key}\n\
+         tls_require_ciphers = {versions}\n\
          begin acl\n\
          take:\n  accept\n\
          begin routers\n\
          practice:\n  driver = manualroute\n  domains = {DOMAIN}\n  route_list = {DOMAIN} {HOSTNAME}::{SMTP_PORT} byname\n  \
          self = send\n  transport = practice\n\
-         own:\n  driver = accept\n  domains = {domain}\n  transport = maildir\n\
+         own:\n  driver = accept\n  domains = {domains}\n  transport = maildir\n\
          begin transports\n\
          maildir:\n  driver = appendfile\n  directory = {dir}/mail/box\n  maildir_format\n  create_directory\n  \
          return_path_add\n  envelope_to_add\n  user = Debian-exim\n  group = Debian-exim\n\
@@ -185,11 +163,16 @@ fn configuration(
          tls_verify_hosts = *\n  tls_verify_cert_hostnames = *\n\
          begin retry\n\
          * * F,1h,2s\n",
-        hostname = place.hostname(),
+        hostname = first.hostname(),
+        active = of_face(folder, "host"),
         program = program.display(),
         dir = folder.display(),
-        ip = lab.host(place.host),
-        domain = place.domain,
+        addresses = addresses.join(" ; "),
+        certificate = of_face(folder, "certificate"),
+        key = of_face(folder, "key"),
+        versions = of_face(folder, "versions"),
+        domains = domains.join(" : "),
+        ip = first.ip,
         root = lab.ca.root.display(),
     )
 }

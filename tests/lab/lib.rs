@@ -1,27 +1,34 @@
-//! A mail world on loopback for tests, demo and benchmarks: a certificate authority, a DNS zone (Knot),
-//! destination servers (Postfix) and Wardpost itself, each on an address of its own in 127.0.0.0/8.
+//! A mail world on loopback for tests, demo and benchmarks: a certificate authority, DNS with a signed root
+//! (Knot), destination servers (Postfix, Exim, OpenSMTPD, chasquid) and Wardpost itself, each on an address of
+//! its own in 127.0.0.0/8.
 //!
-//! Nothing here stands in for a mail server: Postfix and Knot are Debian's, Wardpost is the program that
-//! was just built. Everything a lab starts ends with it.
+//! Nothing here stands in for a mail server: they are Debian's, and Wardpost is the program that was just
+//! built. What is ours is what Debian has none of: men in the middle and a host for MTA-STS policies.
+//! Everything a lab starts ends with it. docs/testing.md tells how to add to it.
 
 pub mod ca;
+pub mod chasquid;
 pub mod chromium;
+mod debian;
 pub mod destinations;
 pub mod dovecot;
 pub mod exim;
 pub mod imap;
 pub mod knot;
 pub mod marionette;
+pub mod opensmtpd;
+pub mod policies;
 pub mod postfix;
 pub mod practice;
 pub mod process;
 pub mod smtp;
+pub mod stunnel;
 pub mod thunderbird;
 pub mod wardpost;
 pub mod web;
 
 use ca::Ca;
-use knot::Knot;
+use knot::{Knot, Proof, Zone};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -51,31 +58,65 @@ pub struct Lab {
     pub dns: Knot,
 }
 
+/// A world before its DNS starts: what zones it will have can still be said.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The throw-away certificate authority.
+    pub ca: &'a Ca,
+    /// The zones of the world, one a domain.
+    pub zones: Vec<Zone>,
+    network: [u8; 2],
+}
+
+impl Plan<'_> {
+    /// The address that host `n` will have.
+    pub fn host(&self, n: u8) -> Ipv4Addr {
+        address(self.network, n)
+    }
+
+    /// The zones that every world has: the practice's (signed), and those of [`destinations`].
+    fn usual_zones(&mut self) {
+        let practice = [
+            "clinic.test. MX 10 mail.clinic.test.".to_owned(),
+            format!("mail.clinic.test. A {}", self.host(10)),
+            "clinic.test. TXT \"v=spf1 mx -all\"".to_owned(),
+        ];
+        self.zones.push(Zone::new(DOMAIN, Proof::Signed, &practice));
+        // A domain that takes no mail (RFC 7505).
+        let nomail = ["nomail.test. MX 0 .".to_owned()];
+        self.zones.push(Zone::new("nomail.test", Proof::Unsigned, &nomail));
+        for place in destinations::ALL {
+            let zone = place.zone(self);
+            self.zones.push(zone);
+        }
+    }
+}
+
 impl Lab {
-    /// Starts a world without mail servers: a certificate authority and a zone that holds the practice's
+    /// Starts a world without mail servers: a certificate authority, and DNS that holds the practice's
     /// records and those of every destination in [`destinations`].
     ///
     /// # Errors
     /// When Knot is missing or does not start.
     pub fn start() -> Result<Self> {
+        Self::start_with(|_| Ok(()))
+    }
+
+    /// Starts a world whose DNS also holds what `more` puts into the plan.
+    ///
+    /// # Errors
+    /// As [`Lab::start`], and whatever `more` says.
+    pub fn start_with(more: impl FnOnce(&mut Plan<'_>) -> Result<()>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wardpost-lab-").tempdir()?;
         // Postfix's and Knot's own users must be able to walk through.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let network = free_network();
         let ca = Ca::create(&folder.path().join("ca"))?;
-        let host = |n| address(network, n);
-        let mut zone = vec![
-            "clinic.test. MX 10 mail.clinic.test.".to_owned(),
-            format!("mail.clinic.test. A {}", host(10)),
-            "clinic.test. TXT \"v=spf1 mx -all\"".to_owned(),
-            // A domain that takes no mail (RFC 7505).
-            "nomail.test. MX 0 .".to_owned(),
-        ];
-        for place in destinations::ALL {
-            zone.push(format!("{}. MX 10 mx.{}.", place.domain, place.domain));
-            zone.push(format!("mx.{}. A {}", place.domain, host(place.host)));
-        }
-        let dns = Knot::start(&folder.path().join("knot"), host(53), &zone)?;
+        let mut plan = Plan { ca: &ca, zones: Vec::new(), network };
+        plan.usual_zones();
+        more(&mut plan)?;
+        let zones = plan.zones;
+        let dns = Knot::start(&folder.path().join("knot"), address(network, 53), &zones)?;
         Ok(Self { folder, network, ca, dns })
     }
 

@@ -1,10 +1,9 @@
 //! Debian's Postfix as somebody else's mail server.
 
-use crate::ca::Pair;
-use crate::destinations::Destination;
+use crate::destinations::{Destination, Face};
 use crate::{Lab, Result, SMTP_PORT, run, wait_for};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,51 +12,39 @@ use std::time::Duration;
 /// Debian's `nobody`, who owns what is delivered.
 const NOBODY: u32 = 65534;
 
-/// What a Postfix instance is to be.
-#[derive(Debug, Clone)]
-pub struct Role<'a> {
-    /// The host's own name.
-    pub hostname: &'a str,
-    /// The domain it takes mail for, any local part.
-    pub domain: &'a str,
-    /// Its place in the lab's network.
-    pub host: u8,
-    /// Its certificate; without one it does not offer STARTTLS.
-    pub tls: Option<Pair>,
-    /// Lines for main.cf.
-    pub extra: &'a [&'a str],
-}
-
 /// A running Postfix instance.
 #[derive(Debug)]
 pub struct Postfix {
     folder: PathBuf,
-    /// Where its SMTP server listens.
+    /// Where its SMTP server listens, with the first of its faces.
     pub address: SocketAddr,
 }
 
 impl Postfix {
-    /// Starts an instance with a configuration, queue and log of its own.
+    /// Starts an instance called `name`, with a configuration, queue and log of its own, that shows all of
+    /// `faces`. `extra` are lines of main.cf.
     ///
     /// # Errors
     /// When Postfix is missing, or this is not run as root (Postfix's master demands it).
-    pub fn start(lab: &Lab, role: &Role<'_>) -> Result<Self> {
-        let folder = lab.folder(role.hostname)?;
-        let ip = lab.host(role.host);
+    pub fn start(lab: &Lab, name: &str, faces: &[Face], extra: &[&str]) -> Result<Self> {
+        let first = faces.first().ok_or("a Postfix without a face")?;
+        let folder = lab.folder(name)?;
         for name in ["etc", "queue", "data", "mail"] {
             fs::create_dir_all(folder.join(name))?;
         }
         chown(folder.join("mail"), Some(NOBODY), Some(NOBODY))?;
         let owner = run(Command::new("id").args(["-u", "postfix"]))?.trim().parse()?;
         chown(folder.join("data"), Some(owner), None)?;
-        fs::write(folder.join("etc/main.cf"), main_cf(&folder, role, lab))?;
-        fs::write(folder.join("etc/master.cf"), master_cf(ip))?;
-        let this = Self { folder, address: SocketAddr::from((ip, SMTP_PORT)) };
+        fs::write(folder.join("etc/main.cf"), main_cf(&folder, faces, lab, extra))?;
+        fs::write(folder.join("etc/master.cf"), master_cf(faces))?;
+        let this = Self { folder, address: first.address() };
         this.control("start")?;
-        wait_for("Postfix to listen", Duration::from_secs(30), || {
-            TcpStream::connect(this.address).ok()
-        })
-        .map_err(|e| format!("{e}\n{}", this.log()))?;
+        for face in faces {
+            wait_for("Postfix to listen", Duration::from_secs(30), || {
+                TcpStream::connect(face.address()).ok()
+            })
+            .map_err(|e| format!("{e}\n{}", this.log()))?;
+        }
         Ok(this)
     }
 
@@ -81,8 +68,9 @@ impl Drop for Postfix {
     }
 }
 
-fn main_cf(folder: &Path, role: &Role<'_>, lab: &Lab) -> String {
+fn main_cf(folder: &Path, faces: &[Face], lab: &Lab, extra: &[&str]) -> String {
     let dir = folder.display();
+    let domains: Vec<&str> = faces.iter().map(|face| face.domain.as_str()).collect();
     let mut text = format!(
         "compatibility_level = 3.6\n\
          queue_directory = {dir}/queue\n\
@@ -97,7 +85,7 @@ fn main_cf(folder: &Path, role: &Role<'_>, lab: &Lab) -> String {
          inet_protocols = ipv4\n\
          mynetworks = 127.0.0.0/8\n\
          smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
-         virtual_mailbox_domains = {domain}\n\
+         virtual_mailbox_domains = {domains}\n\
          virtual_mailbox_base = {dir}/mail\n\
          virtual_mailbox_maps = static:box/\n\
          virtual_uid_maps = static:{NOBODY}\n\
@@ -112,29 +100,39 @@ fn main_cf(folder: &Path, role: &Role<'_>, lab: &Lab) -> String {
          smtp_tls_CAfile = {ca}\n\
          smtpd_tls_loglevel = 1\n\
          smtp_tls_loglevel = 1\n",
-        host = role.hostname,
-        domain = role.domain,
-        ip = lab.host(role.host),
+        host = faces[0].hostname(),
+        domains = domains.join(", "),
+        ip = faces[0].ip,
         ca = lab.ca.root.display(),
     );
-    match &role.tls {
-        Some(pair) => text.push_str(&format!(
-            "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {}, {}\n",
-            pair.key.display(),
-            pair.certificate.display()
-        )),
-        None => text.push_str("smtpd_tls_security_level = none\n"),
-    }
-    for line in role.extra {
+    for line in extra {
         text.push_str(line);
         text.push('\n');
     }
     text
 }
 
-fn master_cf(ip: Ipv4Addr) -> String {
+/// The SMTP server of one face.
+fn smtpd(face: &Face) -> String {
+    let tls = match &face.tls {
+        None => "-o smtpd_tls_security_level=none".to_owned(),
+        Some(pair) => {
+            let old = "-o smtpd_tls_protocols=<=TLSv1.1 -o smtpd_tls_ciphers=low -o tls_low_cipherlist=ALL:@SECLEVEL=0";
+            format!(
+                "-o smtpd_tls_security_level=may -o smtpd_tls_chain_files={},{} {}",
+                pair.key.display(),
+                pair.certificate.display(),
+                if face.old { old } else { "" }
+            )
+        }
+    };
+    format!("{} inet n - n - - smtpd -o myhostname={} {tls}\n", face.address(), face.hostname())
+}
+
+fn master_cf(faces: &[Face]) -> String {
+    let servers: String = faces.iter().map(smtpd).collect();
     format!(
-        "{ip}:{SMTP_PORT} inet n - n - - smtpd\n\
+        "{servers}\
          pickup unix n - n 60 1 pickup\n\
          cleanup unix n - n - 0 cleanup\n\
          qmgr unix n - n 300 1 qmgr\n\

@@ -36,7 +36,14 @@ impl Practice {
     /// # Errors
     /// When anything does not start.
     pub fn open_with(extra: &str) -> Result<Self> {
-        let lab = Lab::start()?;
+        Self::open_in(Lab::start()?, extra)
+    }
+
+    /// Opens in this world, with more configuration.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub fn open_in(lab: Lab, extra: &str) -> Result<Self> {
         let wardpost = Wardpost::start_with(&lab, extra)?;
         Self::staff(lab, wardpost)
     }

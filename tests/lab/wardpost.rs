@@ -282,6 +282,7 @@ fn configuration(lab: &Lab, folder: &Path, ip: Ipv4Addr, pair: &Pair, extra: &st
          private_key = \"{key}\"\n\
          [dns]\n\
          servers = [\"{dns}\"]\n\
+         trust_anchor = \"{anchor}\"\n\
          [transport]\n\
          extra_roots = \"{root}\"\n\
          smtp_port = {SMTP_PORT}\n\
@@ -297,8 +298,20 @@ fn configuration(lab: &Lab, folder: &Path, ip: Ipv4Addr, pair: &Pair, extra: &st
         certificate = pair.certificate.display(),
         key = pair.key.display(),
         dns = lab.dns.address,
+        anchor = lab.dns.anchor.display(),
         root = lab.ca.root.display(),
     )
+}
+
+/// Where programs are built: the running one's folder, or the one above when it is a test.
+///
+/// # Errors
+/// When the running program's place is not known.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let running = env::current_exe()?;
+    let folder = running.parent().ok_or("a program in no folder")?;
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    Ok(folder.to_owned())
 }
 
 /// The `wardpost` program: `WARDPOST_PROGRAM`, or the one built beside the running test.
