@@ -30,7 +30,7 @@ impl std::fmt::Debug for Ca {
 }
 
 /// A certificate chain and its key, each in a PEM file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// Leaf certificate, root last.
     pub certificate: PathBuf,

@@ -16,6 +16,7 @@ pub mod exim;
 pub mod imap;
 pub mod knot;
 pub mod marionette;
+pub mod middle;
 pub mod opensmtpd;
 pub mod policies;
 pub mod postfix;

@@ -132,10 +132,11 @@ impl Policies {
 /// # Errors
 /// When a file cannot be read.
 pub(crate) fn certified_key(pair: &Pair) -> Result<CertifiedKey> {
-    let chain = CertificateDer::pem_file_iter(&pair.certificate)?.collect::<Result<_, _>>()?;
+    let chain: std::result::Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(&pair.certificate)?.collect();
     let key = PrivateKeyDer::from_pem_file(&pair.key)?;
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
-    Ok(CertifiedKey::new(chain, key))
+    Ok(CertifiedKey::new(chain?, key))
 }
 
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, sites: &Sites) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Debian's Postfix as somebody else's mail server.
 
 use crate::destinations::{Destination, Face};
-use crate::{Lab, Result, SMTP_PORT, run, wait_for};
+use crate::{Lab, Result, run, wait_for};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;

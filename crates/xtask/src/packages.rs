@@ -8,13 +8,17 @@ use std::process::{Command, Stdio};
 pub(crate) const BUILD: &[&str] = &["gcc", "g++", "pkg-config", "libssl-dev", "libclang-dev"];
 /// The demo's destination servers, its zone, and a client for the portal.
 pub(crate) const DEMO: &[&str] = &["postfix", "knot", "curl"];
-/// The demo's, and the clients and browsers that the whole-system tests drive. Exim itself cannot be
-/// installed beside Postfix; the tests unpack it, and these are the libraries it needs.
+/// The demo's, and the clients and browsers that the whole-system tests drive. Exim, OpenSMTPD and chasquid
+/// are not installed beside Postfix; the tests unpack them, and these are the libraries they need.
 pub(crate) const TEST: &[&str] = &[
     "postfix",
     "knot",
+    "knot-dnssecutils",
+    "bind9-dnsutils",
     "curl",
     "openssl",
+    "stunnel4",
+    "testssl.sh",
     "isync",
     "python3",
     "swaks",
@@ -27,6 +31,8 @@ pub(crate) const TEST: &[&str] = &[
     "libgnutls-dane0",
     "libidn12",
     "libnsl2",
+    "libevent-2.1-7",
+    "libdb5.3",
     "prometheus",
     "gnupg",
 ];
