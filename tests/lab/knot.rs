@@ -153,7 +153,7 @@ fn secure(folder: &Path, zone: &Zone) -> Result<String> {
             let ds = make_key(folder, &name, &times.each_ref().map(String::as_str))?;
             let signed = folder.join("signed");
             fs::create_dir_all(&signed)?;
-            run(Command::new("/usr/sbin/kzonesign")
+            run(Command::new("/usr/bin/kzonesign")
                 .arg("-c")
                 .arg(signing_configuration(folder, zone)?)
                 .arg("-o")

@@ -4,12 +4,12 @@ use crate::conclude::Concluded;
 use crate::fate::{Fate, Word};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::places::{Place, Places};
 use crate::pool::Pool;
 use crate::settings::{Parts, Settings};
 use prometheus::Registry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
 use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_mailbox::Delivery;
 use wardpost_net::Shutdown;
@@ -46,41 +46,37 @@ impl Courier {
 
     /// Works until `shutdown`, and returns when the attempts under way have ended.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let workers = u32::try_from(self.settings.workers.max(1)).unwrap_or(u32::MAX);
-        let places = Arc::new(Semaphore::new(workers as usize));
+        let places = Places::new(self.settings.workers, self.settings.dawdlers);
         let sweeper = tokio::spawn(Arc::clone(&self).sweep());
-        while let Some((work, place)) = self.next(&places, &shutdown).await {
-            let courier = Arc::clone(&self);
-            tokio::spawn(async move {
-                courier.attempt(work).await;
-                drop(place);
-            });
-        }
-        // The semaphore is never closed: this waits until every place has been given back.
-        let _ = places.acquire_many(workers).await;
+        tokio::join!(self.draw_any(&places, &shutdown), self.draw_brisk(&places, &shutdown));
+        places.all_free().await;
         sweeper.abort();
         self.hang_up(true).await;
     }
 
-    /// The next work and a place to do it in; `None` once it is time to finish.
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-        shutdown: &Shutdown,
-    ) -> Option<(Work, tokio::sync::OwnedSemaphorePermit)> {
-        let next = async {
-            let place = Arc::clone(places).acquire_owned().await.ok()?;
-            Some((self.parts.queue.next_due().await, place))
-        };
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => None,
-            next = next => next,
+    /// Starts attempts of every kind, in most of the places.
+    async fn draw_any(self: &Arc<Self>, places: &Places, shutdown: &Shutdown) {
+        let next = async || (places.take_open().await, self.parts.queue.next_due().await);
+        while let Some((place, work)) = unless(shutdown, next()).await {
+            self.start(work, place);
         }
     }
 
+    /// Starts attempts for domains that answered in good time last, in the places kept for them.
+    async fn draw_brisk(self: &Arc<Self>, places: &Places, shutdown: &Shutdown) {
+        let next = async || (places.take_kept().await, self.parts.queue.next_brisk().await);
+        while let Some((place, work)) = unless(shutdown, next()).await {
+            self.start(work, place);
+        }
+    }
+
+    fn start(self: &Arc<Self>, work: Work, place: Place) {
+        let courier = Arc::clone(self);
+        tokio::spawn(async move { courier.attempt(work, place).await });
+    }
+
     /// Makes one attempt and records it.
-    async fn attempt(&self, work: Work) {
+    async fn attempt(&self, work: Work, mut place: Place) {
         let id = work.id;
         let message = match self.memory.load(&self.parts.queue, id).await {
             Ok(message) => message,
@@ -90,7 +86,8 @@ impl Courier {
                 return;
             }
         };
-        let (fates, delivery) = self.carry_out(&work, &message).await;
+        let attempt = self.carry_out(&work, &message);
+        let (fates, delivery) = place.while_waiting(attempt, message.len()).await;
         let Concluded { record, tally, parcels } =
             self.conclude(&work, &message, fates, delivery).await;
         match self.parts.queue.record(work, record).await {
@@ -140,5 +137,14 @@ impl Courier {
             leaving.spawn(pooled.conversation.quit());
         }
         while leaving.join_next().await.is_some() {}
+    }
+}
+
+/// What comes of `work`, unless it is time to finish first.
+async fn unless<T>(shutdown: &Shutdown, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        done = work => Some(done),
     }
 }

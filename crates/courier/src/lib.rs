@@ -66,6 +66,7 @@ mod metrics;
 mod nexthop;
 mod notify;
 mod pickup;
+mod places;
 mod pool;
 mod probe;
 mod settings;

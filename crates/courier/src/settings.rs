@@ -32,8 +32,10 @@ pub struct Settings {
     pub phone: Option<String>,
     /// The portal's address, such as `https://mail.clinic.test`; parcels lie at `/p/` under it.
     pub portal_url: String,
-    /// How many attempts run at once.
+    /// How many attempts run at once. A quarter of them are for domains that answered in good time last.
     pub workers: usize,
+    /// How many attempts that wait for a slow server may be left waiting besides.
+    pub dawdlers: usize,
     /// How long the other side may take.
     pub timeouts: Timeouts,
 }
@@ -50,6 +52,7 @@ impl Settings {
             phone: None,
             portal_url: format!("https://{hostname}"),
             workers: 64,
+            dawdlers: 960,
             timeouts: Timeouts::default(),
         }
     }

@@ -16,7 +16,9 @@
 //!
 //! **Fairness.** Work is drawn lane by lane in turn, a lane being a destination domain (or local
 //! delivery, or pickup). A domain with ten thousand waiting messages gets its cap of concurrent
-//! attempts and no more; a fresh message to a healthy domain is next in line.
+//! attempts and no more; a fresh message to a healthy domain is next in line. A domain whose servers let us
+//! wait is given one attempt at a time, all such domains together have a share, and who draws with
+//! [`Queue::next_brisk`] draws past them: ten thousand messages to a thousand dead domains delay nobody else.
 //!
 //! Memory holds a few words for each waiting recipient; envelopes and messages stay in the store.
 

@@ -4,7 +4,7 @@
 use crate::ids::Ids;
 use crate::item::unix_ms;
 use crate::records::{self, ItemRecord, RecipientRecord, State};
-use crate::schedule::{Caps, Entry, Leased, Schedule, Standing};
+use crate::schedule::{Caps, Draw, Entry, Leased, Schedule, Standing};
 use crate::work::Lease;
 use crate::{
     ItemView, NewItem, QueueError, QueueStats, RecipientState, RecipientView, Work, WorkRecipient,
@@ -34,6 +34,10 @@ pub struct Options {
     pub delay_after: Duration,
     /// Concurrent attempts for one domain.
     pub per_domain: usize,
+    /// Concurrent attempts for a domain of which nobody knows yet how fast it answers.
+    pub at_first: usize,
+    /// Concurrent attempts for all domains together that are known to dawdle; each has one.
+    pub slow: usize,
     /// Concurrent local deliveries.
     pub local: usize,
     /// Concurrent makings of parcels; each may cost an Argon2.
@@ -50,6 +54,8 @@ impl Default for Options {
             lifetime: Duration::from_secs(5 * 24 * 3600),
             delay_after: Duration::from_secs(4 * 3600),
             per_domain: 20,
+            at_first: 2,
+            slow: 512,
             local: 16,
             pickup: 2,
             history: Duration::from_secs(30 * 24 * 3600),
@@ -64,6 +70,8 @@ impl std::fmt::Debug for Options {
             .field("lifetime", &self.lifetime)
             .field("delay_after", &self.delay_after)
             .field("per_domain", &self.per_domain)
+            .field("at_first", &self.at_first)
+            .field("slow", &self.slow)
             .field("local", &self.local)
             .field("pickup", &self.pickup)
             .field("history", &self.history)
@@ -102,13 +110,15 @@ impl Shared {
 
     /// Something may be due that was not.
     pub(crate) fn wake(&self) {
-        self.notify.notify_one();
+        // All of them: they do not all take the same work.
+        self.notify.notify_waiters();
     }
 
     /// A lease that ends without a record.
     pub(crate) fn give_back(&self, id: QueueId, group: usize, wait: Duration) {
-        let due = unix_ms::of(self.now() + wait);
-        self.schedule().give_back(id, group, &[], due);
+        let now = self.now();
+        let due = unix_ms::of(now + wait);
+        self.schedule().give_back(id, group, &[], due, unix_ms::of(now));
         self.wake();
     }
 
@@ -203,8 +213,13 @@ impl Queue {
     /// # Errors
     /// When the store cannot be read or a record is of another version.
     pub async fn open(store: Store, options: Options) -> Result<Self, QueueError> {
-        let caps =
-            Caps { per_domain: options.per_domain, local: options.local, pickup: options.pickup };
+        let caps = Caps {
+            per_domain: options.per_domain,
+            at_first: options.at_first,
+            slow: options.slow,
+            local: options.local,
+            pickup: options.pickup,
+        };
         let reader = store.clone();
         let read = move || Ok((Ids::open(&reader)?, load(&reader, caps)?));
         let (ids, schedule) = spawn_blocking(read).await?;
@@ -240,14 +255,23 @@ impl Queue {
 
     /// Waits until something is due and leases it.
     pub async fn next_due(&self) -> Work {
+        self.next(Draw::Any).await
+    }
+
+    /// Waits until something is due for a domain that answered in good time last, or for no domain at
+    /// all, and leases it. Who draws so is never held up by domains that dawdle.
+    pub async fn next_brisk(&self) -> Work {
+        self.next(Draw::Brisk).await
+    }
+
+    async fn next(&self, draw: Draw) -> Work {
         loop {
+            // From here on no wake is missed, awaited or not yet.
             let notified = self.shared.notify.notified();
-            if let Some(work) = self.try_next() {
-                // Another waiter may find more.
-                self.shared.wake();
+            if let Some(work) = self.draw(draw) {
                 return work;
             }
-            let wake = self.shared.schedule().next_wake();
+            let wake = self.shared.schedule().next_wake(draw);
             let now = self.shared.now_ms();
             let sleep = wake.map_or(LONGEST_SLEEP, |due| {
                 Duration::from_millis(due.saturating_sub(now).max(1)).min(LONGEST_SLEEP)
@@ -261,8 +285,12 @@ impl Queue {
 
     /// Leases something that is due now, if there is any.
     pub fn try_next(&self) -> Option<Work> {
+        self.draw(Draw::Any)
+    }
+
+    fn draw(&self, draw: Draw) -> Option<Work> {
         loop {
-            let leased = self.shared.schedule().lease(self.shared.now_ms())?;
+            let leased = self.shared.schedule().lease(self.shared.now_ms(), draw)?;
             let mut lease = Lease::new(self.shared.clone(), leased.id, leased.group);
             match self.work(&leased) {
                 Ok(work) => return Some(work(lease)),

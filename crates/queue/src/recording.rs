@@ -87,14 +87,15 @@ impl Shared {
         for (id, item) in &change.follow_ups {
             self.schedule_new(*id, item, change.now);
         }
+        let recipients = change.recipients.iter();
+        let standings: Vec<(u32, Standing)> =
+            recipients.map(|(index, record)| (*index, standing(record.state))).collect();
+        let otherwise = unix_ms::of(change.now + work.lease.wait);
+        // Given back in any case: the schedule learns from it how fast the lane is.
+        let (group, now) = (work.lease.group, self.now_ms());
+        self.schedule().give_back(work.id, group, &standings, otherwise, now);
         if change.ends_item.is_some() {
             self.schedule().remove(work.id);
-        } else {
-            let recipients = change.recipients.iter();
-            let standings: Vec<(u32, Standing)> =
-                recipients.map(|(index, record)| (*index, standing(record.state))).collect();
-            let otherwise = unix_ms::of(change.now + work.lease.wait);
-            self.schedule().give_back(work.id, work.lease.group, &standings, otherwise);
         }
         work.lease.done();
         self.wake();

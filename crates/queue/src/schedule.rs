@@ -5,9 +5,21 @@
 //! pickups. A lane has a cap of concurrent leases. Lanes that have something due take turns, the one
 //! served longest ago first, so a full lane costs the others nothing.
 //!
-//! Every lane that can be served is listed in exactly one of two ordered sets: `by_due` until its
-//! first group's time comes, `ready` from then on. All operations are logarithmic in the number of
+//! Domains whose servers let us wait are another matter: a thousand of them, one attempt each, would hold
+//! every worker there is. So each lane has a [`Pace`], the one that it showed last. A lane nobody knows
+//! begins with few leases; a brisk one may have its whole cap; a slow one has one lease at a time, comes
+//! after the others in three turns of four, and all slow lanes together have a share that leaves room.
+//! Some of the workers draw from brisk lanes only ([`Draw::Brisk`]): what goes to a domain that answers is
+//! never held up by any number of those that do not.
+//!
+//! Every lane that can be served is listed in exactly one ordered set: `by_due` until its first group's
+//! time comes, then the one of `ready` that is its pace's. All operations are logarithmic in the number of
 //! lanes and of groups. Nothing here touches the store or a clock: times are milliseconds since 1970.
+
+mod pace;
+
+pub(crate) use pace::Pace;
+use pace::{Paces, SLOW_MS};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,6 +41,10 @@ pub(crate) enum Lane {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caps {
     pub(crate) per_domain: usize,
+    /// For a domain whose pace is not known.
+    pub(crate) at_first: usize,
+    /// For all slow domains together.
+    pub(crate) slow: usize,
     pub(crate) local: usize,
     pub(crate) pickup: usize,
 }
@@ -48,6 +64,14 @@ pub(crate) enum Standing {
     Due(u64),
     Held,
     Ended,
+}
+
+/// Whose work a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Draw {
+    Any,
+    /// Lanes that answered in good time only.
+    Brisk,
 }
 
 /// A lease: what is to be tried now.
@@ -77,6 +101,8 @@ struct Group {
     members: BTreeMap<u32, u64>,
     /// Indices out on a lease; empty when there is none.
     leased: Vec<u32>,
+    /// Since when.
+    leased_at: u64,
 }
 
 impl Group {
@@ -91,10 +117,24 @@ struct LaneState {
     cap: usize,
     /// Groups that wait, by time.
     groups: BTreeSet<(u64, QueueId, usize)>,
+    pace: Pace,
     leases: usize,
+    /// Since when there has been a lease and no word of any, at the longest.
+    silent_since: u64,
     /// When it was last served, counted in turns.
     served: u64,
     listed: Listed,
+}
+
+impl LaneState {
+    /// How many leases it may have at its pace.
+    fn room(&self, caps: &Caps) -> usize {
+        match (&self.lane, self.pace) {
+            (Lane::Local | Lane::Pickup, _) | (_, Pace::Brisk) => self.cap,
+            (_, Pace::Unknown) => self.cap.min(caps.at_first.max(1)),
+            (_, Pace::Slow) => 1,
+        }
+    }
 }
 
 /// Where a lane is listed, and under what.
@@ -102,7 +142,7 @@ struct LaneState {
 enum Listed {
     No,
     ByDue(u64),
-    Ready(u64),
+    Ready(Pace, u64),
 }
 
 /// Numbers; see [`crate::QueueStats`].
@@ -123,7 +163,11 @@ pub(crate) struct Schedule {
     lane_names: HashMap<Lane, u64>,
     lanes: HashMap<u64, LaneState>,
     by_due: BTreeSet<(u64, u64)>,
-    ready: BTreeSet<(u64, u64)>,
+    /// By pace.
+    ready: [BTreeSet<(u64, u64)>; 3],
+    paces: Paces,
+    /// Leases that slow lanes have.
+    slow_leases: usize,
     next_lane: u64,
     turn: u64,
 }
@@ -136,7 +180,9 @@ impl Schedule {
             lane_names: HashMap::new(),
             lanes: HashMap::new(),
             by_due: BTreeSet::new(),
-            ready: BTreeSet::new(),
+            ready: Default::default(),
+            paces: Paces::default(),
+            slow_leases: 0,
             next_lane: 0,
             turn: 0,
         }
@@ -163,7 +209,12 @@ impl Schedule {
             let name = (&entry.domain, entry.route.name(), floor);
             let group = *names.entry(name).or_insert_with(|| {
                 let lane = self.lane_for(&entry.domain, &entry.route);
-                groups.push(Group { lane, members: BTreeMap::new(), leased: Vec::new() });
+                groups.push(Group {
+                    lane,
+                    members: BTreeMap::new(),
+                    leased: Vec::new(),
+                    leased_at: 0,
+                });
                 groups.len() - 1
             });
             groups[group].members.insert(entry.index, due);
@@ -190,11 +241,17 @@ impl Schedule {
         let number = self.next_lane;
         self.next_lane += 1;
         self.lane_names.insert(lane.clone(), number);
+        let pace = match lane {
+            Lane::Local | Lane::Pickup => Pace::Brisk,
+            Lane::Domain(_) => self.paces.recall(&lane),
+        };
         let state = LaneState {
             lane,
             cap: cap.max(1),
             groups: BTreeSet::new(),
+            pace,
             leases: 0,
+            silent_since: 0,
             // A new lane queues up behind those that wait, each of which gets one turn before it.
             served: self.turn,
             listed: Listed::No,
@@ -215,43 +272,57 @@ impl Schedule {
         });
     }
 
-    /// Changes a lane and lists it anew; forgets it when nothing is left of it.
+    /// Changes a lane and lists it anew; forgets it when nothing is left of it but its pace.
     fn change_lane(&mut self, number: u64, change: impl FnOnce(&mut LaneState)) {
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         match lane.listed {
             Listed::No => false,
             Listed::ByDue(due) => self.by_due.remove(&(due, number)),
-            Listed::Ready(served) => self.ready.remove(&(served, number)),
+            Listed::Ready(pace, served) => self.ready[pace.index()].remove(&(served, number)),
         };
         lane.listed = Listed::No;
+        let slow_before = if lane.pace == Pace::Slow { lane.leases } else { 0 };
         change(lane);
+        let slow_after = if lane.pace == Pace::Slow { lane.leases } else { 0 };
+        self.slow_leases = self.slow_leases.saturating_sub(slow_before) + slow_after;
         match lane.groups.first() {
-            Some(&(due, ..)) if lane.leases < lane.cap => {
+            Some(&(due, ..)) if lane.leases < lane.room(&self.caps) => {
                 lane.listed = Listed::ByDue(due);
                 self.by_due.insert((due, number));
             }
             None if lane.leases == 0 => {
                 self.lane_names.remove(&lane.lane);
-                self.lanes.remove(&number);
+                if let Some(gone) = self.lanes.remove(&number) {
+                    self.paces.remember(gone.lane, gone.pace);
+                }
             }
             _ => {}
         }
     }
 
     /// Leases the group whose turn it is.
-    pub(crate) fn lease(&mut self, now: u64) -> Option<Leased> {
+    pub(crate) fn lease(&mut self, now: u64, draw: Draw) -> Option<Leased> {
         while let Some(&(due, number)) = self.by_due.first()
             && due <= now
         {
             self.by_due.pop_first();
             if let Some(lane) = self.lanes.get_mut(&number) {
-                lane.listed = Listed::Ready(lane.served);
-                self.ready.insert((lane.served, number));
+                lane.listed = Listed::Ready(lane.pace, lane.served);
+                self.ready[lane.pace.index()].insert((lane.served, number));
             }
         }
-        while let Some(&(_, number)) = self.ready.first() {
-            let first = self.lanes.get(&number).and_then(|lane| lane.groups.first().copied());
-            let (due, id, group) = first?;
+        while let Some(number) = self.next_ready(draw) {
+            let lane = self.lanes.get(&number)?;
+            let &(due, id, group) = lane.groups.first()?;
+            if lane.pace != Pace::Slow
+                && lane.leases > 0
+                && matches!(lane.lane, Lane::Domain(_))
+                && now.saturating_sub(lane.silent_since) >= SLOW_MS
+            {
+                // Those who were sent there have not been heard of: no more follow them.
+                self.change_lane(number, |lane| lane.pace = Pace::Slow);
+                continue;
+            }
             if due > now {
                 // The clock was set back.
                 self.change_lane(number, |_| ());
@@ -261,6 +332,9 @@ impl Schedule {
             let turn = self.turn;
             self.change_lane(number, |lane| {
                 lane.groups.pop_first();
+                if lane.leases == 0 {
+                    lane.silent_since = now;
+                }
                 lane.leases += 1;
                 lane.served = turn;
             });
@@ -269,9 +343,23 @@ impl Schedule {
             let due_now = state.members.iter().filter(|&(_, due)| *due <= together);
             let members: Vec<u32> = due_now.map(|(&index, _)| index).collect();
             state.leased.clone_from(&members);
+            state.leased_at = now;
             return Some(Leased { id, group, members });
         }
         None
+    }
+
+    /// The lane whose turn it is among those that are ready.
+    fn next_ready(&self, draw: Draw) -> Option<u64> {
+        let first = |pace: Pace| self.ready[pace.index()].first().copied();
+        let brisk = first(Pace::Brisk);
+        if draw == Draw::Brisk {
+            return brisk.map(|(_, number)| number);
+        }
+        let known = [brisk, first(Pace::Unknown)].into_iter().flatten().min();
+        let slow = first(Pace::Slow).filter(|_| self.slow_leases < self.caps.slow.max(1));
+        let next = if self.turn.is_multiple_of(4) { slow.or(known) } else { known.or(slow) };
+        next.map(|(_, number)| number)
     }
 
     /// Takes a lease back. `standings` says how its members stand now; members that it leaves out
@@ -282,6 +370,7 @@ impl Schedule {
         group: usize,
         standings: &[(u32, Standing)],
         otherwise: u64,
+        now: u64,
     ) {
         let Some(item) = self.items.get_mut(&id) else { return };
         let Some(state) = item.groups.get_mut(group) else { return };
@@ -304,8 +393,15 @@ impl Schedule {
             }
         }
         let lane = state.lane;
+        let pace = Pace::of(now.saturating_sub(state.leased_at));
         self.enter(id, group);
-        self.change_lane(lane, |lane| lane.leases = lane.leases.saturating_sub(1));
+        self.change_lane(lane, |lane| {
+            if matches!(lane.lane, Lane::Domain(_)) {
+                lane.pace = pace;
+            }
+            lane.leases = lane.leases.saturating_sub(1);
+            lane.silent_since = now;
+        });
     }
 
     /// How many recipients of an item have not ended; `None` when there is no such item.
@@ -370,8 +466,8 @@ impl Schedule {
     }
 
     /// When something becomes due that could then be leased. `Some` of a past time when it is already.
-    pub(crate) fn next_wake(&self) -> Option<u64> {
-        if !self.ready.is_empty() {
+    pub(crate) fn next_wake(&self, draw: Draw) -> Option<u64> {
+        if self.next_ready(draw).is_some() {
             return Some(0);
         }
         self.by_due.first().map(|&(due, _)| due)

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const CAPS: Caps = Caps { per_domain: 2, local: 3, pickup: 1 };
+const CAPS: Caps = Caps { per_domain: 2, at_first: 2, slow: 9, local: 3, pickup: 1 };
 const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
 
 fn domain(name: &str) -> Domain {
@@ -13,7 +13,7 @@ fn entry(index: u32, name: &str, due: u64) -> Entry {
 }
 
 fn lease_id(schedule: &mut Schedule, now: u64) -> Option<u64> {
-    schedule.lease(now).map(|leased| leased.id.0)
+    schedule.lease(now, Draw::Any).map(|leased| leased.id.0)
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn recipients_of_one_domain_and_route_go_together_and_others_alone() {
     let all = [entry(0, "a.test", 5), entry(1, "b.test", 5), entry(2, "a.test", 5), pickup, t4];
     schedule.add(QueueId(1), 5, &all);
     let mut groups: Vec<Vec<u32>> =
-        std::iter::from_fn(|| schedule.lease(5)).map(|leased| leased.members).collect();
+        std::iter::from_fn(|| schedule.lease(5, Draw::Any)).map(|leased| leased.members).collect();
     groups.sort();
     assert_eq!(groups, [vec![0, 2], vec![1], vec![3], vec![4]]);
 }
@@ -33,11 +33,11 @@ fn recipients_of_one_domain_and_route_go_together_and_others_alone() {
 fn nothing_is_leased_before_its_time_or_twice() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 100)]);
-    assert_eq!(schedule.lease(99), None);
-    assert_eq!(schedule.next_wake(), Some(100));
-    assert!(schedule.lease(100).is_some());
-    assert_eq!(schedule.lease(u64::MAX), None);
-    assert_eq!(schedule.next_wake(), None);
+    assert_eq!(schedule.lease(99, Draw::Any), None);
+    assert_eq!(schedule.next_wake(Draw::Any), Some(100));
+    assert!(schedule.lease(100, Draw::Any).is_some());
+    assert_eq!(schedule.lease(u64::MAX, Draw::Any), None);
+    assert_eq!(schedule.next_wake(Draw::Any), None);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn ten_thousand_waiting_for_one_domain_do_not_delay_another() {
         schedule.add(QueueId(id), 0, &[entry(0, "full.test", 0)]);
     }
     let mut early = 0;
-    while schedule.lease(1).is_some() {
+    while schedule.lease(1, Draw::Any).is_some() {
         early += 1;
     }
     assert_eq!(early, CAPS.per_domain, "the cap holds");
@@ -57,13 +57,14 @@ fn ten_thousand_waiting_for_one_domain_do_not_delay_another() {
 
 #[test]
 fn lanes_with_work_take_turns() {
-    let mut schedule = Schedule::new(Caps { per_domain: 100, ..CAPS });
+    let mut schedule = Schedule::new(Caps { per_domain: 100, at_first: 100, ..CAPS });
     for id in 0..30 {
         let name = ["a.test", "a.test", "b.test"][id as usize % 3];
         schedule.add(QueueId(id), 0, &[entry(0, name, 0)]);
     }
-    let served: Vec<bool> =
-        (0..20).map(|_| schedule.lease(0).is_some_and(|leased| leased.id.0 % 3 == 2)).collect();
+    let served: Vec<bool> = (0..20)
+        .map(|_| schedule.lease(0, Draw::Any).is_some_and(|leased| leased.id.0 % 3 == 2))
+        .collect();
     assert_eq!(served.iter().filter(|&&b| b).count(), 10, "{served:?}");
     assert!(served.windows(2).all(|pair| pair[0] != pair[1]), "{served:?}");
 }
@@ -72,13 +73,13 @@ fn lanes_with_work_take_turns() {
 fn a_deferred_recipient_waits_alone() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 0), entry(1, "a.test", 0)]);
-    let leased = schedule.lease(0).unwrap();
+    let leased = schedule.lease(0, Draw::Any).unwrap();
     let far = 10 * TOGETHER_MS;
     let standings = [(0, Standing::Due(far)), (1, Standing::Ended)];
-    schedule.give_back(QueueId(1), leased.group, &standings, 0);
+    schedule.give_back(QueueId(1), leased.group, &standings, 0, 0);
     assert_eq!(schedule.open_recipients(QueueId(1)), Some(1));
-    assert_eq!(schedule.lease(far - 1), None);
-    assert_eq!(schedule.lease(far).unwrap().members, [0]);
+    assert_eq!(schedule.lease(far - 1, Draw::Any), None);
+    assert_eq!(schedule.lease(far, Draw::Any).unwrap().members, [0]);
 }
 
 #[test]
@@ -86,21 +87,21 @@ fn one_that_is_due_does_not_take_along_one_that_is_not() {
     let mut schedule = Schedule::new(CAPS);
     let late = TOGETHER_MS + 1;
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 0), entry(1, "a.test", late)]);
-    let leased = schedule.lease(0).unwrap();
+    let leased = schedule.lease(0, Draw::Any).unwrap();
     assert_eq!(leased.members, [0]);
-    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Ended)], 0);
-    assert_eq!(schedule.lease(late).unwrap().members, [1]);
+    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Ended)], 0, 0);
+    assert_eq!(schedule.lease(late, Draw::Any).unwrap().members, [1]);
 }
 
 #[test]
 fn a_lease_given_back_without_a_word_is_due_again() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 0)]);
-    let leased = schedule.lease(0).unwrap();
-    schedule.give_back(QueueId(1), leased.group, &[], 60);
-    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Ended)], 60);
-    assert_eq!(schedule.lease(59), None, "the second word is too late");
-    assert_eq!(schedule.lease(60).unwrap().members, [0]);
+    let leased = schedule.lease(0, Draw::Any).unwrap();
+    schedule.give_back(QueueId(1), leased.group, &[], 60, 0);
+    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Ended)], 60, 0);
+    assert_eq!(schedule.lease(59, Draw::Any), None, "the second word is too late");
+    assert_eq!(schedule.lease(60, Draw::Any).unwrap().members, [0]);
 }
 
 #[test]
@@ -108,8 +109,8 @@ fn held_recipients_count_and_are_never_leased() {
     let mut schedule = Schedule::new(CAPS);
     let held = Entry { standing: Standing::Held, ..entry(0, "a.test", 0) };
     schedule.add(QueueId(1), 0, &[held, entry(1, "a.test", 0)]);
-    assert_eq!(schedule.lease(0).unwrap().members, [1]);
-    assert_eq!(schedule.lease(u64::MAX), None);
+    assert_eq!(schedule.lease(0, Draw::Any).unwrap().members, [1]);
+    assert_eq!(schedule.lease(u64::MAX, Draw::Any), None);
     let counts = schedule.counts(0);
     assert_eq!((counts.recipients, counts.held, counts.leased), (2, 1, 1));
     assert_eq!(schedule.open_recipients(QueueId(1)), Some(2));
@@ -119,12 +120,12 @@ fn held_recipients_count_and_are_never_leased() {
 fn hurrying_makes_what_waits_due_and_leaves_what_is_on_its_way() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 0), entry(1, "b.test", 900)]);
-    let on_its_way = schedule.lease(0).unwrap();
+    let on_its_way = schedule.lease(0, Draw::Any).unwrap();
     assert!(schedule.hurry(QueueId(1), 10));
-    assert_eq!(schedule.lease(10).unwrap().members, [1]);
-    assert_eq!(schedule.lease(10), None);
-    schedule.give_back(QueueId(1), on_its_way.group, &[(0, Standing::Due(20))], 0);
-    assert_eq!(schedule.lease(20).unwrap().members, [0]);
+    assert_eq!(schedule.lease(10, Draw::Any).unwrap().members, [1]);
+    assert_eq!(schedule.lease(10, Draw::Any), None);
+    schedule.give_back(QueueId(1), on_its_way.group, &[(0, Standing::Due(20))], 0, 0);
+    assert_eq!(schedule.lease(20, Draw::Any).unwrap().members, [0]);
     assert!(!schedule.hurry(QueueId(2), 10));
 }
 
@@ -132,10 +133,10 @@ fn hurrying_makes_what_waits_due_and_leaves_what_is_on_its_way() {
 fn removing_an_item_frees_its_lanes() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 0), entry(1, "b.test", 50)]);
-    let leased = schedule.lease(0).unwrap();
+    let leased = schedule.lease(0, Draw::Any).unwrap();
     schedule.remove(QueueId(1));
-    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Due(0))], 0);
-    assert_eq!(schedule.lease(u64::MAX), None);
+    schedule.give_back(QueueId(1), leased.group, &[(0, Standing::Due(0))], 0, 0);
+    assert_eq!(schedule.lease(u64::MAX, Draw::Any), None);
     assert!(schedule.lanes.is_empty() && schedule.lane_names.is_empty());
     assert!(schedule.by_due.is_empty() && schedule.ready.is_empty());
 }
@@ -145,10 +146,76 @@ fn a_clock_set_back_does_not_wedge_a_lane() {
     let mut schedule = Schedule::new(CAPS);
     schedule.add(QueueId(1), 0, &[entry(0, "a.test", 100)]);
     schedule.add(QueueId(2), 0, &[entry(0, "b.test", 100)]);
-    assert!(schedule.lease(100).is_some(), "and both lanes are ready now");
-    assert_eq!(schedule.lease(50), None);
-    assert_eq!(schedule.next_wake(), Some(100));
-    assert!(schedule.lease(100).is_some());
+    assert!(schedule.lease(100, Draw::Any).is_some(), "and both lanes are ready now");
+    assert_eq!(schedule.lease(50, Draw::Any), None);
+    assert_eq!(schedule.next_wake(Draw::Any), Some(100));
+    assert!(schedule.lease(100, Draw::Any).is_some());
+}
+
+/// Lets a lane answer after `took` milliseconds.
+fn answered(schedule: &mut Schedule, id: u64, name: &str, took: u64) {
+    schedule.add(QueueId(id), 0, &[entry(0, name, 0)]);
+    let leased = schedule.lease(0, Draw::Any).unwrap();
+    schedule.give_back(leased.id, leased.group, &[(0, Standing::Ended)], 0, took);
+}
+
+#[test]
+fn an_unknown_lane_begins_small_and_a_brisk_one_has_its_cap() {
+    let mut schedule = Schedule::new(Caps { per_domain: 7, ..CAPS });
+    answered(&mut schedule, 1, "known.test", 100);
+    for id in 10..30 {
+        let name = if id < 20 { "known.test" } else { "new.test" };
+        schedule.add(QueueId(id), 0, &[entry(0, name, 0)]);
+    }
+    let leased: Vec<u64> = std::iter::from_fn(|| lease_id(&mut schedule, 200)).collect();
+    assert_eq!(leased.iter().filter(|id| **id < 20).count(), 7);
+    assert_eq!(leased.iter().filter(|id| **id >= 20).count(), CAPS.at_first);
+}
+
+#[test]
+fn a_slow_lane_has_one_lease_until_it_answers_in_time() {
+    let mut schedule = Schedule::new(CAPS);
+    answered(&mut schedule, 1, "slow.test", SLOW_MS);
+    for id in 2..6 {
+        schedule.add(QueueId(id), 0, &[entry(0, "slow.test", 0)]);
+    }
+    let one = schedule.lease(0, Draw::Any).unwrap();
+    assert_eq!(schedule.lease(0, Draw::Any), None);
+    schedule.give_back(one.id, one.group, &[(0, Standing::Ended)], 0, SLOW_MS - 1);
+    assert!(schedule.lease(0, Draw::Any).is_some() && schedule.lease(0, Draw::Any).is_some());
+}
+
+#[test]
+fn nobody_follows_those_who_were_not_heard_of() {
+    let mut schedule = Schedule::new(Caps { per_domain: 9, ..CAPS });
+    answered(&mut schedule, 1, "was.brisk.test", 0);
+    for id in 2..9 {
+        schedule.add(QueueId(id), 0, &[entry(0, "was.brisk.test", 0)]);
+    }
+    assert!(schedule.lease(0, Draw::Any).is_some());
+    assert!(schedule.lease(SLOW_MS - 1, Draw::Brisk).is_some());
+    assert_eq!(schedule.lease(SLOW_MS, Draw::Any), None);
+}
+
+#[test]
+fn any_number_of_slow_lanes_leaves_room_and_comes_last() {
+    let mut schedule = Schedule::new(CAPS);
+    for id in 0..1000 {
+        answered(&mut schedule, id, &format!("slow{id}.test"), SLOW_MS);
+    }
+    answered(&mut schedule, 1000, "brisk.test", 1);
+    for id in 0..1000 {
+        schedule.add(QueueId(id), 0, &[entry(0, &format!("slow{id}.test"), 0)]);
+    }
+    schedule.add(QueueId(1000), 0, &[entry(0, "brisk.test", 0)]);
+    schedule.add(QueueId(1001), 0, &[entry(0, "new.test", 0)]);
+    assert_eq!(schedule.lease(0, Draw::Brisk).map(|leased| leased.id.0), Some(1000));
+    assert_eq!(schedule.lease(0, Draw::Brisk), None);
+    assert_eq!(schedule.next_wake(Draw::Brisk), None);
+    let rest: Vec<u64> = std::iter::from_fn(|| lease_id(&mut schedule, 0)).collect();
+    assert!(rest[..2].contains(&1001), "at most one slow lane came before: {rest:?}");
+    assert_eq!(rest.len(), 1 + CAPS.slow);
+    assert_eq!(schedule.next_wake(Draw::Any), None, "until one of them is heard of");
 }
 
 /// What a random history does.
@@ -199,7 +266,7 @@ impl Model {
 proptest! {
     #[test]
     fn a_random_history_loses_and_doubles_nothing(steps in prop::collection::vec(step(), 0..120)) {
-        let caps = Caps { per_domain: 3, local: 3, pickup: 3 };
+        let caps = Caps { per_domain: 3, at_first: 2, slow: 2, local: 3, pickup: 3 };
         let mut schedule = Schedule::new(caps);
         let mut model = Model::default();
         let mut next = 0;
@@ -218,7 +285,7 @@ proptest! {
                     next += 1;
                 }
                 Step::Lease => {
-                    if let Some(leased) = schedule.lease(model.now) {
+                    if let Some(leased) = schedule.lease(model.now, Draw::Any) {
                         for index in &leased.members {
                             let due = model.open.get_mut(&(leased.id.0, *index)).unwrap();
                             prop_assert!(due.unwrap() <= model.now + TOGETHER_MS);
@@ -226,7 +293,8 @@ proptest! {
                         }
                         model.leases.push(leased);
                     } else {
-                        let full = model.leases.len() >= caps.per_domain;
+                        // What is out may keep a slow lane, or all slow ones, from more.
+                        let full = !model.leases.is_empty();
                         let due = model.open.values().flatten().any(|due| *due <= model.now);
                         prop_assert!(full || !due, "something is due and not leased");
                     }
@@ -251,7 +319,7 @@ proptest! {
                             }
                         }
                     }
-                    schedule.give_back(leased.id, leased.group, &standings, due);
+                    schedule.give_back(leased.id, leased.group, &standings, due, model.now);
                 }
                 Step::GiveBack { .. } => {}
                 Step::Hurry { which } => {
@@ -273,14 +341,14 @@ proptest! {
         }
         // Whatever happened, everything that is open ends if it is worked off.
         for leased in std::mem::take(&mut model.leases) {
-            schedule.give_back(leased.id, leased.group, &[], 0);
+            schedule.give_back(leased.id, leased.group, &[], 0, 0);
         }
         let mut left = model.open.len();
-        while let Some(leased) = schedule.lease(u64::MAX / 2) {
+        while let Some(leased) = schedule.lease(u64::MAX / 2, Draw::Any) {
             let ended: Vec<_> =
                 leased.members.iter().map(|index| (*index, Standing::Ended)).collect();
             left -= ended.len();
-            schedule.give_back(leased.id, leased.group, &ended, 0);
+            schedule.give_back(leased.id, leased.group, &ended, 0, 0);
         }
         prop_assert_eq!(left, 0);
         prop_assert!(schedule.lanes.is_empty());
