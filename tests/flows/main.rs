@@ -26,6 +26,7 @@ mod out_02_no_tls_goes_to_pickup;
 mod out_06_exim_takes_part;
 mod out_08_failures_are_reported;
 mod out_10_everybody_gets_one_copy;
+mod out_11_a_storm_delays_nobody;
 mod pickup;
 mod pickup_01_patient_reads_and_answers;
 mod pickup_02_chromium_reads_and_answers;
