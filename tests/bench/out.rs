@@ -115,14 +115,13 @@ fn one(sender: &Sender, hospital: &Postfix, size: usize, count: usize) -> Result
     let sessions: Vec<Smtp> = (0..SESSIONS).map(|_| sender.session()).collect::<Result<_>>()?;
     let cpu = CpuClock::start();
     let start = Instant::now();
+    let hand_in = &|mut smtp: Smtp| -> Result<()> {
+        for _ in 0..count / SESSIONS {
+            smtp.send("dana@clinic.test", &["ward@hospital.test"], &text)?;
+        }
+        Ok(())
+    };
     thread::scope(|scope| {
-        let text = &text;
-        let hand_in = |mut smtp: Smtp| -> Result<()> {
-            for _ in 0..count / SESSIONS {
-                smtp.send("dana@clinic.test", &["ward@hospital.test"], text)?;
-            }
-            Ok(())
-        };
         let running: Vec<_> =
             sessions.into_iter().map(|smtp| scope.spawn(move || hand_in(smtp))).collect();
         running.into_iter().try_for_each(|r| r.join().map_err(|_| "a session panicked")?)
