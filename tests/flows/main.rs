@@ -38,3 +38,4 @@ mod sub_01_swaks_submits;
 mod tls_01_interop_matrix;
 mod tls_02_man_in_the_middle;
 mod tls_03_testssl_finds_nothing;
+mod tls_04_requiretls;
