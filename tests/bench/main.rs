@@ -4,6 +4,7 @@
 
 mod imap;
 mod measure;
+mod out;
 mod peer;
 mod smtp;
 
@@ -11,16 +12,17 @@ use peer::Peer;
 use std::process::ExitCode;
 use wardpost_tests::Result;
 
-const USAGE: &str = "Usage: cargo xtask bench [smtp|imap] [--quick]";
+const USAGE: &str = "Usage: cargo xtask bench [smtp|imap|out] [--quick]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let quick = args.iter().any(|arg| arg == "--quick");
     let what: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "--quick").collect();
     let outcome = match what.as_slice() {
-        [] => smtp_table(quick).and_then(|()| imap_table(quick)),
+        [] => smtp_table(quick).and_then(|()| imap_table(quick)).and_then(|()| out_table(quick)),
         ["smtp"] => smtp_table(quick),
         ["imap"] => imap_table(quick),
+        ["out"] => out_table(quick),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -84,6 +86,44 @@ fn imap_table(quick: bool) -> Result<()> {
         let ratio =
             if ours.more_is_better { ours.value / theirs.value } else { theirs.value / ours.value };
         println!("{:<44} {:>14.1} {:>14.1} {:>8.1}×", ours.what, ours.value, theirs.value, ratio);
+    }
+    println!();
+    Ok(())
+}
+
+fn out_table(quick: bool) -> Result<()> {
+    println!(
+        "Outgoing to one destination over verified TLS, connections kept, from hand-in to taken"
+    );
+    println!(
+        "{:>8}  {:>22}  {:>7}  {:>16}  {:>18}",
+        "size", "messages/s (peer)", "ratio", "CPU ms (peer)", "connections (peer)"
+    );
+    for (ours, theirs) in out::throughput(quick)? {
+        println!(
+            "{:>8}  {:>10.0} ({:>9.0})  {:>6.1}×  {:>6.2} ({:>7.2})  {:>8} ({:>7})",
+            measure::size_name(ours.size),
+            ours.rate,
+            theirs.rate,
+            ours.rate / theirs.rate,
+            ours.cpu_ms,
+            theirs.cpu_ms,
+            ours.connections,
+            theirs.connections,
+        );
+    }
+    println!();
+    let storm = out::storm(quick)?;
+    println!(
+        "A fresh letter while {} wait for {} domains that refuse, stall or dawdle ({} still waited afterwards)",
+        storm.letters,
+        wardpost_tests::storm::DOMAINS,
+        storm.waiting
+    );
+    for (what, (calm, stormy)) in
+        [("to a domain that answered before", storm.known), ("to a new domain", storm.new)]
+    {
+        println!("{what:<36} {calm:>8.0} ms, in the storm {stormy:>8.0} ms: {:.1}×", stormy / calm);
     }
     println!();
     Ok(())

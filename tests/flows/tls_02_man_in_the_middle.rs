@@ -347,7 +347,7 @@ fn record(lab: &Lab, face: &Face) -> Result<Vec<Vec<u8>>> {
     let watcher = Middle::start(address, face.address(), &[Watch])?;
     let mut smtp = Smtp::connect(address)?;
     smtp.starttls(&lab.ca, &face.hostname())?;
-    smtp.send("a@b.test", &["x@nowhere.invalid"], "Subject: recorded\r\n\r\nx\r\n").ok();
+    smtp.send("a@b.test", &["x@nowhere.invalid"], "Subject: recorded\r\n\r\nx\r\n")?;
     drop(smtp);
     watcher.wait_until_quiet()?;
     let captures = watcher.captures();

@@ -23,6 +23,7 @@ pub mod postfix;
 pub mod practice;
 pub mod process;
 pub mod smtp;
+pub mod storm;
 pub mod stunnel;
 pub mod thunderbird;
 pub mod wardpost;

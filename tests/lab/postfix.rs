@@ -155,6 +155,7 @@ fn master_cf(faces: &[Face]) -> String {
          virtual unix - n n - - virtual\n\
          anvil unix - - n - 1 anvil\n\
          scache unix - - n - 1 scache\n\
+         tlsproxy unix - - n - 0 tlsproxy\n\
          postlog unix-dgram n - n - 1 postlogd\n"
     )
 }

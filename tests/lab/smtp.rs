@@ -218,7 +218,21 @@ impl Smtp {
     /// # Errors
     /// With the first reply that is not positive.
     pub fn send(&mut self, from: &str, to: &[&str], message: &str) -> Result<String> {
-        self.must(&format!("MAIL FROM:<{from}>"), 250)?;
+        self.send_with(from, "", to, message)
+    }
+
+    /// Like [`Smtp::send`], with `parameters` after the sender, such as `REQUIRETLS`.
+    ///
+    /// # Errors
+    /// With the first reply that is not positive.
+    pub fn send_with(
+        &mut self,
+        from: &str,
+        parameters: &str,
+        to: &[&str],
+        message: &str,
+    ) -> Result<String> {
+        self.must(format!("MAIL FROM:<{from}> {parameters}").trim_end(), 250)?;
         for recipient in to {
             self.must(&format!("RCPT TO:<{recipient}>"), 250)?;
         }

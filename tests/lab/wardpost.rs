@@ -16,9 +16,30 @@ pub const HOSTNAME: &str = "mail.clinic.test";
 /// The password of every account a lab makes: long enough for any rule, the same for all.
 pub const PASSWORD: &str = "three blind mice on a bus";
 
+/// Whose mail server a Wardpost is.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// Its folder in the lab.
+    pub folder: &'static str,
+    /// The name on its certificate.
+    pub hostname: &'static str,
+    /// Its domain.
+    pub domain: &'static str,
+    /// Its place in the lab's network.
+    pub host: u8,
+}
+
+/// The practice that every lab is about.
+pub const PRACTICE: Identity =
+    Identity { folder: "wardpost", hostname: HOSTNAME, domain: DOMAIN, host: 10 };
+/// Another practice with a Wardpost of its own. Its zone is for a flow to plan.
+pub const PARTNER: Identity =
+    Identity { folder: "partner", hostname: "mx.partner.test", domain: "partner.test", host: 30 };
+
 /// A Wardpost of a lab.
 #[derive(Debug)]
 pub struct Wardpost {
+    who: Identity,
     process: Option<Process>,
     folder: PathBuf,
     ip: Ipv4Addr,
@@ -41,6 +62,16 @@ impl Wardpost {
     /// As [`Wardpost::start`].
     pub fn start_with(lab: &Lab, extra: &str) -> Result<Self> {
         let mut this = Self::prepare(lab, extra)?;
+        this.run()?;
+        Ok(this)
+    }
+
+    /// Starts a Wardpost that is `who`, showing `pair`.
+    ///
+    /// # Errors
+    /// As [`Wardpost::start`].
+    pub fn start_as(lab: &Lab, who: Identity, pair: &Pair, extra: &str) -> Result<Self> {
+        let mut this = Self::prepare_as(lab, who, pair, extra)?;
         this.run()?;
         Ok(this)
     }
@@ -73,11 +104,14 @@ impl Wardpost {
     /// # Errors
     /// When a file cannot be written.
     pub fn prepare(lab: &Lab, extra: &str) -> Result<Self> {
-        let folder = lab.folder("wardpost")?;
-        let ip = lab.host(10);
-        let pair = lab.ca.issue(&[HOSTNAME])?;
-        fs::write(folder.join("wardpost.toml"), configuration(lab, &folder, ip, &pair, extra))?;
-        Ok(Self { process: None, folder, ip, disk: None })
+        Self::prepare_as(lab, PRACTICE, &lab.ca.issue(&[HOSTNAME])?, extra)
+    }
+
+    fn prepare_as(lab: &Lab, who: Identity, pair: &Pair, extra: &str) -> Result<Self> {
+        let folder = lab.folder(who.folder)?;
+        let ip = lab.host(who.host);
+        fs::write(folder.join("wardpost.toml"), configuration(lab, who, &folder, pair, extra))?;
+        Ok(Self { who, process: None, folder, ip, disk: None })
     }
 
     /// Starts the daemon again after [`Wardpost::kill`] or [`Wardpost::stop`].
@@ -203,7 +237,7 @@ impl Wardpost {
     /// # Errors
     /// When the daemon refuses.
     pub fn add_account(&self, local: &str, name: &str) -> Result<String> {
-        let address = format!("{local}@{DOMAIN}");
+        let address = format!("{local}@{}", self.who.domain);
         self.cli(&["account", "add", &address, "--name", name, "--password-stdin"], PASSWORD)?;
         Ok(address)
     }
@@ -263,10 +297,11 @@ impl Wardpost {
     }
 }
 
-fn configuration(lab: &Lab, folder: &Path, ip: Ipv4Addr, pair: &Pair, extra: &str) -> String {
+fn configuration(lab: &Lab, who: Identity, folder: &Path, pair: &Pair, extra: &str) -> String {
+    let (hostname, ip) = (who.hostname, lab.host(who.host));
     format!(
-        "hostname = \"{HOSTNAME}\"\n\
-         domain = \"{DOMAIN}\"\n\
+        "hostname = \"{hostname}\"\n\
+         domain = \"{domain}\"\n\
          data_dir = \"{folder}/data\"\n\
          [listen]\n\
          mx = \"{ip}:{SMTP_PORT}\"\n\
@@ -292,8 +327,9 @@ fn configuration(lab: &Lab, folder: &Path, ip: Ipv4Addr, pair: &Pair, extra: &st
          name = \"Elm Street Clinic\"\n\
          phone = \"+1 555 0100\"\n\
          [portal]\n\
-         url = \"https://{HOSTNAME}:8443\"\n\
+         url = \"https://{hostname}:8443\"\n\
          {extra}\n",
+        domain = who.domain,
         folder = folder.display(),
         certificate = pair.certificate.display(),
         key = pair.key.display(),

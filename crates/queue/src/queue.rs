@@ -54,7 +54,7 @@ impl Default for Options {
             lifetime: Duration::from_secs(5 * 24 * 3600),
             delay_after: Duration::from_secs(4 * 3600),
             per_domain: 20,
-            at_first: 2,
+            at_first: 1,
             slow: 512,
             local: 16,
             pickup: 2,

@@ -18,9 +18,7 @@
 
 mod pace;
 
-pub(crate) use pace::Pace;
-use pace::{Paces, SLOW_MS};
-
+use pace::{Pace, Paces, SLOW_MS};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use wardpost_mail::{Domain, QueueId, TlsGrade};

@@ -36,7 +36,7 @@ Usage: cargo xtask TASK
   demo [--once]       start Wardpost and three destination servers on loopback, send real mail down
                       every route, show where to look; --once exits after the checks
   test [FILTER]       unit, property and whole-system tests against real servers
-  bench [smtp|imap]   Wardpost beside Postfix and Dovecot in one run, as ratios
+  bench [smtp|imap|out]  Wardpost beside Postfix and Dovecot in one run, as ratios
   fuzz TARGET [SECS]  fuzz one of tests/fuzz/targets, from its seeds (60 seconds unless told)
   build               the release programs
   tidy                the rules of the house: floors, unsafe, docs links

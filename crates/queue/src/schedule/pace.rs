@@ -11,7 +11,7 @@ const MAX_REMEMBERED: usize = 10_000;
 
 /// How fast a lane answered last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pace {
+pub(super) enum Pace {
     /// The last attempt ended in good time, whatever came of it.
     Brisk,
     /// Nobody knows yet.
