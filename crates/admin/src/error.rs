@@ -8,6 +8,7 @@ use wardpost_directory::DirectoryError;
 use wardpost_mailbox::MailboxError;
 use wardpost_parcel::ParcelError;
 use wardpost_queue::QueueError;
+use wardpost_wall::WallError;
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -85,6 +86,18 @@ impl From<ParcelError> for Failure {
                 FailureKind::Refused
             }
             _ => FailureKind::Failed,
+        };
+        Self::new(kind, with_source(&error))
+    }
+}
+
+impl From<WallError> for Failure {
+    fn from(error: WallError) -> Self {
+        use WallError as E;
+        let kind = match &error {
+            E::NotFound => FailureKind::NotFound,
+            E::Days | E::Reason | E::TooMany | E::TooLarge => FailureKind::Refused,
+            E::Record | E::Store(_) | E::Commit(_) => FailureKind::Failed,
         };
         Self::new(kind, with_source(&error))
     }

@@ -22,13 +22,14 @@ pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
 pub use request::{
-    AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ParcelRequest, QueueRequest,
-    Request, StsRequest,
+    AccountRequest, AliasRequest, AppPasswordRequest, DomainRequest, ExceptionRequest,
+    ParcelRequest, QueueRequest, ReportRequest, Request, StsRequest,
 };
 pub use server::serve;
 pub use views::{
-    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DnsRecordView,
-    DomainView, EvidenceView, HopView, ListenerView, MadeSecret, ParcelRow, QueueItemView,
-    DnssecView, FailureView, PathView, PeerCertificateView, QueueRecipientView, RouteView, StatusView,
-    StsPolicyView, StsView, TlsaView, time_text,
+    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CleartextPeerView,
+    CleartextView, CodeView, DnsRecordView, DnssecView, DomainView, EvidenceView, ExceptionView,
+    FailureView, HopView, ListenerView, MadeSecret, ParcelRow, PathView, PeerCertificateView,
+    QueueItemView, QueueRecipientView, RouteView, StatusView, StsPolicyView, StsView, TlsaView,
+    time_text,
 };

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
-    ClientError, DomainRequest, FailureKind, Host, ListenerView, ParcelRequest, Parts,
-    QueueRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest,
+    ClientError, DomainRequest, ExceptionRequest, FailureKind, Host, ListenerView, ParcelRequest,
+    Parts, QueueRequest, ReportRequest, Request, RouteExplainer, RouteView, ServeError, StsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
 use wardpost_dns::FakeResolver;
@@ -25,6 +25,7 @@ use wardpost_queue::Queue;
 use wardpost_store::Store;
 use wardpost_sts::Policies;
 use wardpost_verdict::Roots;
+use wardpost_wall::Wall;
 
 const PASSWORD: &str = "nineteen blue otters";
 
@@ -96,6 +97,7 @@ impl Daemon {
             mailboxes: Mailboxes::new(store.clone()),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+            wall: Wall::open(store.clone()).unwrap(),
             policies: policies(store),
             host: Arc::<Program>::clone(&program),
             routes: Arc::new(Everywhere),
@@ -173,6 +175,32 @@ async fn the_kit_is_not_lost_when_the_first_account_is_refused() {
     let (answer, kit) = daemon.ask(add("dana@clinic.test", "short")).await;
     assert!(answer.is_err());
     assert!(kit.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exceptions_are_made_shown_and_taken_back() {
+    let daemon = Daemon::start().await;
+    let add = |who: &str, days, reason: &str| {
+        let (who, reason) = (who.to_owned(), reason.to_owned());
+        Request::Exception(ExceptionRequest::Add { who, days, reason })
+    };
+    let made = object(&daemon.done(add("192.0.2.99/24", 30, "lab fax gateway")).await);
+    assert_eq!(
+        (&made[0]["who"], &made[0]["reason"]),
+        (&"192.0.2.0/24".into(), &"lab fax gateway".into())
+    );
+    assert_eq!(daemon.refused(add("192.0.2.7", 366, "x")).await, FailureKind::Refused);
+    assert_eq!(daemon.refused(add("192.0.2.7", 30, "")).await, FailureKind::Refused);
+    assert_eq!(daemon.refused(add("no such thing", 30, "x")).await, FailureKind::BadRequest);
+    let list = || Request::Exception(ExceptionRequest::List);
+    assert_eq!(object(&daemon.done(list()).await).as_array().unwrap().len(), 1);
+    let remove = || Request::Exception(ExceptionRequest::Remove { who: "192.0.2.0/24".into() });
+    daemon.done(remove()).await;
+    assert_eq!(daemon.refused(remove()).await, FailureKind::NotFound);
+
+    let report = daemon.done(Request::Report(ReportRequest::Cleartext { days: 30 })).await;
+    assert_eq!(object(&report)["peers"], serde_json::json!([]));
+    assert!(report.to_string().starts_with("Nobody asked"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,6 +324,7 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         mailboxes: Mailboxes::new(store.clone()),
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
+        wall: Wall::open(store.clone()).unwrap(),
         policies: policies(store),
         host: Arc::<Program>::clone(&daemon.program),
         routes: Arc::new(Everywhere),

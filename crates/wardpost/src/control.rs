@@ -2,16 +2,17 @@
 
 use crate::ask::{Source, confirm};
 use crate::cli::{
-    AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand, KitOptions,
-    ParcelCommand, QueueCommand, RouteCommand, StsCommand,
+    AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DomainCommand,
+    ExceptionCommand, KitOptions, ParcelCommand, QueueCommand, ReportCommand, RouteCommand,
+    StsCommand,
 };
 use crate::failure::Failure;
 use crate::kit;
 use std::io::Write;
 use std::time::Duration;
 use wardpost_admin::{
-    AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest, ParcelRequest,
-    QueueRequest, Request, StsRequest,
+    AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DomainRequest,
+    ExceptionRequest, ParcelRequest, QueueRequest, ReportRequest, Request, StsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -56,6 +57,10 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Queue(command) => Request::Queue(queue(command)),
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
         ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
+        ControlCommand::Report(ReportCommand::Cleartext { days }) => {
+            Request::Report(ReportRequest::Cleartext { days })
+        }
+        ControlCommand::Exception(command) => Request::Exception(exception(command)),
         ControlCommand::Status => Request::Status,
     })
 }
@@ -128,6 +133,14 @@ fn queue(command: QueueCommand) -> QueueRequest {
         QueueCommand::Show { item } => QueueRequest::Show { id: QueueId(item) },
         QueueCommand::Retry { item } => QueueRequest::Retry { id: QueueId(item) },
         QueueCommand::Drop { item } => QueueRequest::Drop { id: QueueId(item) },
+    }
+}
+
+fn exception(command: ExceptionCommand) -> ExceptionRequest {
+    match command {
+        ExceptionCommand::Add { who, days, reason } => ExceptionRequest::Add { who, days, reason },
+        ExceptionCommand::List => ExceptionRequest::List,
+        ExceptionCommand::Remove { who } => ExceptionRequest::Remove { who },
     }
 }
 

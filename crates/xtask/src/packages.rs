@@ -17,6 +17,7 @@ pub(crate) const TEST: &[&str] = &[
     "openssl",
     "isync",
     "python3",
+    "python3-dkim",
     "swaks",
     "libnet-ssleay-perl",
     "thunderbird",

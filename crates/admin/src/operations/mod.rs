@@ -8,9 +8,10 @@ mod queue;
 mod route;
 mod status;
 mod sts;
+mod wall;
 
 use crate::error::Failure;
-use crate::request::Request;
+use crate::request::{ReportRequest, Request};
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
+use wardpost_wall::Wall;
 
 /// What only the program knows and can do.
 pub trait Host: Send + Sync {
@@ -55,6 +57,8 @@ pub struct Parts {
     pub parcels: Parcels,
     /// Other domains' MTA-STS policies.
     pub policies: Policies,
+    /// Who is kept out for want of TLS, and exceptions.
+    pub wall: Wall,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -89,6 +93,8 @@ impl Admin {
             Request::Queue(request) => self.queue(request).await,
             Request::Parcel(request) => self.parcel(request).await,
             Request::Sts(request) => self.sts(&request),
+            Request::Report(ReportRequest::Cleartext { days }) => Ok(self.cleartext_report(days)),
+            Request::Exception(request) => self.exception(request).await,
         }
     }
 

@@ -9,17 +9,17 @@ mod route;
 mod status;
 mod sts;
 mod table;
+mod wall;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
-pub use path::{
-    DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView,
-};
+pub use path::{DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
 pub use sts::StsPolicyView;
+pub use wall::{CleartextPeerView, CleartextView, ExceptionView};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,10 @@ pub enum Answer {
     Code(CodeView),
     /// Other domains' MTA-STS policies.
     StsPolicies(Vec<StsPolicyView>),
+    /// Who came without TLS.
+    Cleartext(CleartextView),
+    /// Exceptions from TLS.
+    Exceptions(Vec<ExceptionView>),
 }
 
 impl Answer {
@@ -87,6 +91,8 @@ impl Answer {
             Self::Parcel(it) => serde_json::to_string_pretty(it),
             Self::Code(it) => serde_json::to_string_pretty(it),
             Self::StsPolicies(it) => serde_json::to_string_pretty(it),
+            Self::Cleartext(it) => serde_json::to_string_pretty(it),
+            Self::Exceptions(it) => serde_json::to_string_pretty(it),
         }
     }
 }
@@ -111,6 +117,8 @@ impl fmt::Display for Answer {
             Self::Parcel(it) => it.fmt(f),
             Self::Code(it) => it.fmt(f),
             Self::StsPolicies(it) => sts::policies(it, f),
+            Self::Cleartext(it) => it.fmt(f),
+            Self::Exceptions(it) => wall::exceptions(it, f),
         }
     }
 }

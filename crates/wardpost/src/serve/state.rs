@@ -9,6 +9,7 @@ use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
+use wardpost_wall::Wall;
 
 /// Everything that lies in the store.
 pub(crate) struct State {
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) queue: Queue,
     pub(crate) parcels: Parcels,
+    pub(crate) wall: Wall,
 }
 
 impl State {
@@ -35,6 +37,7 @@ impl State {
             mailboxes: Mailboxes::new(store.clone()),
             queue: queue.map_err(Failure::from_error)?,
             parcels: Parcels::open(store.clone(), parcel_options(config)),
+            wall: Wall::open(store.clone()).map_err(Failure::from_error)?,
             store,
         })
     }
