@@ -12,6 +12,7 @@ mod in_03_strangers_may_not_relay_or_guess;
 mod in_04_bad_input_harms_nothing;
 mod in_05_exim_delivers;
 mod in_06_hostile_input_harms_nothing;
+mod in_07_who_has_no_tls_is_seen;
 mod lab_00_postfix_takes_mail_over_tls;
 mod ops_01_mistakes_get_a_clear_word;
 mod ops_04_prometheus_scrapes;
