@@ -10,6 +10,7 @@ use wardpost_parcel::ParcelError;
 use wardpost_pins::{PinError, PinsError};
 use wardpost_publish::PlanError;
 use wardpost_queue::QueueError;
+use wardpost_wall::WallError;
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -117,6 +118,18 @@ impl From<PinsError> for Failure {
             _ => FailureKind::Failed,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<WallError> for Failure {
+    fn from(error: WallError) -> Self {
+        use WallError as E;
+        let kind = match &error {
+            E::NotFound => FailureKind::NotFound,
+            E::Days | E::Reason | E::TooMany | E::TooLarge => FailureKind::Refused,
+            E::Record | E::Store(_) | E::Commit(_) => FailureKind::Failed,
+        };
+        Self::new(kind, with_source(&error))
     }
 }
 

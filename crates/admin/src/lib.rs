@@ -24,14 +24,15 @@ pub use error::{Failure, FailureKind, ServeError};
 pub use operations::{Admin, Host, Parts, RouteExplainer};
 pub use pin_request::{LoginSpec, PinRequest, PinSpec, SmarthostSpec};
 pub use request::{
-    AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ParcelRequest,
-    QueueRequest, Request, StsRequest, TlsRequest,
+    AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ExceptionRequest,
+    ParcelRequest, QueueRequest, ReportRequest, Request, StsRequest, TlsRequest,
 };
 pub use server::serve;
 pub use views::{
-    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CodeView, DkimPairView,
-    DkimView, DnsRecordView, DnssecView, DomainView, EvidenceView, FailureView, HopView,
-    ListenerView, MadeSecret, NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView,
-    QueueItemView, QueueRecipientView, RouteView, SmarthostView, StatusView, StsPolicyView,
-    StsView, TlsKeyView, TlsView, TlsaView, time_text,
+    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CleartextPeerView,
+    CleartextView, CodeView, DkimPairView, DkimView, DnsRecordView, DnssecView, DomainView,
+    EvidenceView, ExceptionView, FailureView, HopView, ListenerView, MadeSecret, NextKeyView,
+    ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView, QueueRecipientView,
+    RouteView, SmarthostView, StatusView, StsPolicyView, StsView, TlsKeyView, TlsView, TlsaView,
+    time_text,
 };

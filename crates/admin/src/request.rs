@@ -38,6 +38,10 @@ pub enum Request {
     Sts(StsRequest),
     /// Something about rules for domains.
     Pin(PinRequest),
+    /// What has been counted.
+    Report(ReportRequest),
+    /// Something about exceptions from TLS on port 25.
+    Exception(ExceptionRequest),
 }
 
 /// About other domains' MTA-STS policies.
@@ -46,6 +50,39 @@ pub enum Request {
 pub enum StsRequest {
     /// Those that are kept.
     List,
+}
+
+/// What has been counted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ReportRequest {
+    /// Who came to port 25 without TLS.
+    Cleartext {
+        /// Within so many days.
+        days: u16,
+    },
+}
+
+/// About exceptions from TLS on port 25. Who: an address, a network or a sender's domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ExceptionRequest {
+    /// Make one.
+    Add {
+        /// For whom.
+        who: String,
+        /// How long.
+        days: u16,
+        /// Why.
+        reason: String,
+    },
+    /// All that have not ended.
+    List,
+    /// Take one back.
+    Remove {
+        /// Whose.
+        who: String,
+    },
 }
 
 /// About accounts.

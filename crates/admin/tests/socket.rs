@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
-    ClientError, DkimRequest, DomainRequest, FailureKind, Host, ListenerView, LoginSpec,
-    ParcelRequest, Parts, PinRequest, PinSpec, QueueRequest, Request, RouteExplainer, RouteView,
-    ServeError, SmarthostSpec, StsRequest, TlsRequest,
+    ClientError, DkimRequest, DomainRequest, ExceptionRequest, FailureKind, Host, ListenerView,
+    LoginSpec, ParcelRequest, Parts, PinRequest, PinSpec, QueueRequest, ReportRequest, Request,
+    RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest, TlsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
 use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
@@ -28,6 +28,7 @@ use wardpost_queue::Queue;
 use wardpost_store::Store;
 use wardpost_sts::Policies;
 use wardpost_verdict::{Roots, StsMode};
+use wardpost_wall::Wall;
 
 const PASSWORD: &str = "nineteen blue otters";
 
@@ -121,6 +122,7 @@ impl Daemon {
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
             pins: Pins::open(store.clone()).unwrap(),
             floor: TlsGrade::T3,
+            wall: Wall::open(store.clone()).unwrap(),
             policies: policies(store),
             keys,
             own: Arc::new(dns.clone()),
@@ -200,6 +202,32 @@ async fn the_kit_is_not_lost_when_the_first_account_is_refused() {
     let (answer, kit) = daemon.ask(add("dana@clinic.test", "short")).await;
     assert!(answer.is_err());
     assert!(kit.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exceptions_are_made_shown_and_taken_back() {
+    let daemon = Daemon::start().await;
+    let add = |who: &str, days, reason: &str| {
+        let (who, reason) = (who.to_owned(), reason.to_owned());
+        Request::Exception(ExceptionRequest::Add { who, days, reason })
+    };
+    let made = object(&daemon.done(add("192.0.2.99/24", 30, "lab fax gateway")).await);
+    assert_eq!(
+        (&made[0]["who"], &made[0]["reason"]),
+        (&"192.0.2.0/24".into(), &"lab fax gateway".into())
+    );
+    assert_eq!(daemon.refused(add("192.0.2.7", 366, "x")).await, FailureKind::Refused);
+    assert_eq!(daemon.refused(add("192.0.2.7", 30, "")).await, FailureKind::Refused);
+    assert_eq!(daemon.refused(add("no such thing", 30, "x")).await, FailureKind::BadRequest);
+    let list = || Request::Exception(ExceptionRequest::List);
+    assert_eq!(object(&daemon.done(list()).await).as_array().unwrap().len(), 1);
+    let remove = || Request::Exception(ExceptionRequest::Remove { who: "192.0.2.0/24".into() });
+    daemon.done(remove()).await;
+    assert_eq!(daemon.refused(remove()).await, FailureKind::NotFound);
+
+    let report = daemon.done(Request::Report(ReportRequest::Cleartext { days: 30 })).await;
+    assert_eq!(object(&report)["peers"], serde_json::json!([]));
+    assert!(report.to_string().starts_with("Nobody asked"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -500,6 +528,7 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
         pins: Pins::open(store.clone()).unwrap(),
         floor: TlsGrade::T3,
+        wall: Wall::open(store.clone()).unwrap(),
         policies: policies(store),
         keys: KeyPlan::open(store).unwrap(),
         own: Arc::new(FakeOwn::new()),

@@ -133,6 +133,9 @@ pub struct Inbound {
     pub cleartext: Cleartext,
     /// Peers and sender domains that may write without TLS although others may not.
     pub cleartext_exceptions: Vec<CleartextException>,
+    /// Domains whose seals (ARC, RFC 8617) are believed when they say that a message was proven before they
+    /// handed it on: mailing lists and forwarders. Default none.
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 impl Inbound {

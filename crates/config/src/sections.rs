@@ -184,8 +184,10 @@ fn inbound(root: &mut Section<'_, '_>) -> Inbound {
         _ => Err("must be \"refuse\" or \"accept-and-mark\""),
     });
     let exceptions = section.list("cleartext_exceptions", CleartextException::parse);
+    let sealers = section.list("trusted_arc_sealers", Domain::parse);
     section.finish();
     Inbound {
+        trusted_arc_sealers: sealers.unwrap_or_default(),
         cleartext: cleartext.unwrap_or(Cleartext::Refuse),
         cleartext_exceptions: exceptions.unwrap_or_default(),
     }

@@ -1,6 +1,7 @@
 //! Texts that become typed values.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
 use wardpost_mail::Domain;
 
@@ -59,6 +60,32 @@ impl CleartextException {
         match self {
             Self::Network { address, prefix } => same_network(*address, peer, *prefix),
             Self::Domain(domain) => sender == Some(domain),
+        }
+    }
+}
+
+/// As [`CleartextException::parse`] reads it, the bits that do not count cleared.
+impl fmt::Display for CleartextException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network { address, prefix } => {
+                let (bits, longest) = match address {
+                    IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+                    IpAddr::V6(address) => (address.to_bits(), 128),
+                };
+                let idle = u32::from(longest - prefix);
+                let bits = bits.checked_shr(idle).and_then(|b| b.checked_shl(idle)).unwrap_or(0);
+                let network: IpAddr = match address {
+                    // No more than 32 bits were taken from it.
+                    IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
+                    IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+                };
+                match *prefix == longest {
+                    true => write!(f, "{network}"),
+                    false => write!(f, "{network}/{prefix}"),
+                }
+            }
+            Self::Domain(domain) => domain.fmt(f),
         }
     }
 }
@@ -175,6 +202,17 @@ mod tests {
         ] {
             let exception = CleartextException::parse(exception).unwrap();
             assert_eq!(exception.matches(peer.parse().unwrap(), sender), covered, "{exception:?}");
+        }
+        for (text, shown) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("192.0.2.7/0", "0.0.0.0/0"),
+            ("2001:db8:1::7/32", "2001:db8::/32"),
+            ("::1/0", "::/0"),
+            ("2001:db8::7/128", "2001:db8::7"),
+            ("Lab.Test", "lab.test"),
+        ] {
+            assert_eq!(CleartextException::parse(text).unwrap().to_string(), shown);
         }
         for text in ["192.0.2.0/33", "192.0.2.0/", "2001:db8::/129", "", "a b"] {
             assert!(CleartextException::parse(text).is_err(), "{text}");

@@ -1,6 +1,7 @@
 //! Header fields: found, added, removed and rewritten, with every other byte left as it was.
 
 use crate::decode;
+pub use crate::results::{AuthResult, authentication_results, remove_forged_results};
 use crate::scan::address::{self, Item};
 use crate::scan::field::{Field, Fields, header_length};
 use data_encoding::BASE32_NOPAD;
@@ -56,19 +57,6 @@ pub struct Received<'a> {
     pub at: i64,
 }
 
-/// One method's result in an Authentication-Results field (RFC 8601 §2.2).
-#[derive(Debug, Clone)]
-pub struct AuthResult<'a> {
-    /// `spf`, `dkim`, `dmarc`, `auth`.
-    pub method: &'a str,
-    /// `pass`, `fail`, `none`, …
-    pub result: &'a str,
-    /// Free text, shown as `reason="…"`.
-    pub reason: Option<&'a str>,
-    /// Properties as `("smtp.mailfrom", "a@b.test")`.
-    pub properties: &'a [(&'a str, &'a str)],
-}
-
 /// A Received field, folded, with its final CRLF.
 pub fn received(fact: &Received<'_>) -> String {
     let mut out = format!("Received: from {} (", harmless(fact.helo));
@@ -90,50 +78,13 @@ pub fn received(fact: &Received<'_>) -> String {
 }
 
 /// A word for a trace field: characters that mean something there, or break lines, become `?`.
-fn harmless(word: &str) -> String {
+pub(crate) fn harmless(word: &str) -> String {
     let word: String = word
         .chars()
         .take(255)
         .map(|c| if c.is_ascii_graphic() && !"()<>;\\\",".contains(c) { c } else { '?' })
         .collect();
     if word.is_empty() { "?".to_owned() } else { word }
-}
-
-/// An Authentication-Results field (RFC 8601), folded, with its final CRLF. No results means `none`.
-pub fn authentication_results(authserv_id: &str, results: &[AuthResult<'_>]) -> String {
-    let mut out = format!("Authentication-Results: {}", harmless(authserv_id));
-    if results.is_empty() {
-        out.push_str("; none");
-    }
-    for result in results {
-        let _ = write!(out, ";\r\n\t{}={}", harmless(result.method), harmless(result.result));
-        if let Some(reason) = result.reason {
-            let _ = write!(out, " reason={}", quoted(reason));
-        }
-        for (property, value) in result.properties {
-            let _ = write!(out, "\r\n\t {}={}", harmless(property), property_value(value));
-        }
-    }
-    out.push_str("\r\n");
-    out
-}
-
-/// `pvalue` (RFC 8601 §2.2): a token or address as it is, anything else quoted.
-fn property_value(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@.-_+!#$%&'*^`{|}~".contains(c);
-    if !value.is_empty() && value.len() <= 320 && value.chars().all(plain) {
-        return value.to_owned();
-    }
-    quoted(value)
-}
-
-fn quoted(text: &str) -> String {
-    let inner: String = text
-        .chars()
-        .take(320)
-        .map(|c| if c == ' ' || (c.is_ascii_graphic() && c != '"' && c != '\\') { c } else { '?' })
-        .collect();
-    format!("\"{inner}\"")
 }
 
 /// A Return-Path field (RFC 5321 §4.4) with its final CRLF.
@@ -296,7 +247,7 @@ pub fn count_received(raw: &[u8]) -> usize {
 }
 
 /// The mail without the fields that `drop` names.
-fn without<'a>(raw: &'a [u8], drop: impl Fn(&Field<'_>) -> bool) -> Cow<'a, [u8]> {
+pub(crate) fn without<'a>(raw: &'a [u8], drop: impl Fn(&Field<'_>) -> bool) -> Cow<'a, [u8]> {
     if !fields(raw).any(|field| drop(&field)) {
         return Cow::Borrowed(raw);
     }
@@ -315,14 +266,6 @@ fn without<'a>(raw: &'a [u8], drop: impl Fn(&Field<'_>) -> bool) -> Cow<'a, [u8]
 /// The mail without the named fields.
 pub fn strip<'a>(raw: &'a [u8], names: &[&str]) -> Cow<'a, [u8]> {
     without(raw, |field| names.iter().any(|name| field.is(name)))
-}
-
-/// The mail without Authentication-Results fields that claim to be ours (RFC 8601 §5).
-pub fn remove_forged_results<'a>(raw: &'a [u8], authserv_id: &str) -> Cow<'a, [u8]> {
-    without(raw, |field| {
-        field.is("Authentication-Results")
-            && address::first_word(field.value).eq_ignore_ascii_case(authserv_id.as_bytes())
-    })
 }
 
 /// The mail with Date and Message-ID added where they are missing (RFC 6409 §8.1, §8.2).
@@ -419,35 +362,6 @@ mod tests {
              Sun, 22 Nov 2026 10:10:00 +0000\r\n"
         );
         assert_eq!(fields(line.as_bytes()).count(), 1);
-    }
-
-    #[test]
-    fn results_are_written_and_forged_ones_removed() {
-        let ours = authentication_results(
-            "mail.clinic.test",
-            &[AuthResult {
-                method: "spf",
-                result: "pass",
-                reason: None,
-                properties: &[("smtp.mailfrom", "a@b.test"), ("smtp.helo", "x y\r\nz")],
-            }],
-        );
-        assert_eq!(
-            ours,
-            "Authentication-Results: mail.clinic.test;\r\n\tspf=pass\r\n\t smtp.mailfrom=a@b.test\r\n\t \
-             smtp.helo=\"x y??z\"\r\n"
-        );
-        assert!(authentication_results("h.test", &[]).ends_with("h.test; none\r\n"));
-        for forged in [
-            "Authentication-Results: mail.clinic.test; spf=pass\r\n",
-            "authentication-results:\r\n (c;) \"Mail.Clinic.Test\" 1; none\r\n",
-            "Authentication-Results: mail.clinic.test\r\n",
-        ] {
-            let mail = prepend(&[forged], MAIL);
-            assert_eq!(&*remove_forged_results(&mail, "mail.clinic.test"), MAIL, "{forged}");
-        }
-        let foreign = prepend(&["Authentication-Results: other.test; spf=pass\r\n"], MAIL);
-        assert_eq!(&*remove_forged_results(&foreign, "mail.clinic.test"), foreign);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Messages as RFC 5322 and MIME write them: read, described, altered and written.
 //!
 //! [`summarise`] describes a mail once, when it arrives, so that IMAP can list it and cut sections out
-//! of it without parsing again. [`headers`] changes header fields and leaves every other byte alone.
+//! of it without parsing again. [`headers`] changes header fields and leaves every other byte alone;
+//! [`results`] writes, reads and removes Authentication-Results.
 //! [`dsn`], [`notice`] and [`reply`] write the mails Wardpost itself sends. [`render`] decodes a mail
 //! for a person who reads it on a page.
 //!
@@ -16,6 +17,7 @@ pub mod headers;
 pub mod notice;
 pub mod render;
 pub mod reply;
+pub mod results;
 
 mod decode;
 mod scan;

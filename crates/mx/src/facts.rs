@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::net::IpAddr;
 use wardpost_mail::ReversePath;
-use wardpost_policy::InboundFacts;
+use wardpost_policy::{InboundFacts, SenderEvidence};
 
 /// What a peer said about itself and its message.
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +21,15 @@ pub struct Claim<'a> {
 /// What was found out.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// For the inbound policy; whether the message came in clear is filled in here.
+    /// For the inbound policy; what the session knows (cleartext, the client's certificate) is filled in here.
     pub inbound: InboundFacts,
     /// The value of the Authentication-Results field (RFC 8601 §2.2), folded, without name and end.
     pub authentication_results: String,
+    /// All of it, for reports to the senders' domains.
+    pub evidence: SenderEvidence,
 }
 
-/// Finds out about a sender: SPF, DKIM, DMARC, reverse DNS. A role of its own answers this; the
+/// Finds out about a sender: SPF, DKIM, DMARC, ARC, reverse DNS. A role of its own answers this; the
 /// program puts the two together.
 #[async_trait]
 pub trait SenderFacts: Send + Sync {

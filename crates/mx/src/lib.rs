@@ -1,7 +1,9 @@
 //! Mail from other servers, on port 25.
 //!
 //! A session must be in TLS before MAIL; who cannot do that is told the address of our web page for
-//! writing securely. Exceptions are the practice's own and configured; such mail is marked.
+//! writing securely. Exceptions are the practice's own, configured or made for a time; such mail is marked. Who
+//! goes away without having sent anything is counted ([`wardpost_wall`]).
+//! Clients are asked for a certificate and need none: what they show is noted in Received and decides nothing.
 //! Recipients are looked up at RCPT: mail is taken for our own accounts and aliases and for nobody else,
 //! so there is no relaying. When a message is in whole, [`SenderFacts`] tells what is known of its
 //! sender, `policy::inbound` judges, our trace fields go on top, and the mailboxes seal and keep it:
@@ -29,6 +31,7 @@ use wardpost_mailbox::Mailboxes;
 use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany};
 use wardpost_smtp::Profile;
 use wardpost_smtp_io::{Budget, Conversation, Service, Start};
+use wardpost_wall::Wall;
 
 /// The service on port 25.
 pub struct Mx {
@@ -40,16 +43,19 @@ pub struct Mx {
     mailboxes: Mailboxes,
     facts: Arc<dyn SenderFacts>,
     metrics: Metrics,
+    wall: Wall,
 }
 
 impl Mx {
-    /// The service over the accounts and their mailboxes.
+    /// The service over the accounts and their mailboxes. Give it a `tls` that asks clients for their
+    /// certificates, if they are to be noted.
     pub fn new(
         settings: Settings,
         tls: ServerTls,
         directory: Directory,
         mailboxes: Mailboxes,
         facts: Arc<dyn SenderFacts>,
+        wall: Wall,
     ) -> Arc<Self> {
         let budget = Budget::new(settings.memory.max(2 * settings.max_size));
         Arc::new(Self {
@@ -61,6 +67,7 @@ impl Mx {
             mailboxes,
             facts,
             metrics: Metrics::new(),
+            wall,
         })
     }
 
@@ -97,7 +104,8 @@ impl Mx {
     fn may_hear_cleartext(&self, accepted: &Accepted) -> bool {
         use wardpost_config::CleartextException::Domain;
         let inbound = &self.settings.inbound;
-        inbound.accepts_cleartext(accepted.peer.ip(), None)
+        self.wall.may_admit(accepted.peer.ip())
+            || inbound.accepts_cleartext(accepted.peer.ip(), None)
             || inbound.cleartext_exceptions.iter().any(|e| matches!(e, Domain(_)))
     }
 }

@@ -12,6 +12,8 @@ pub struct Metrics {
     pub(crate) sessions: IntCounterVec,
     pub(crate) tls: IntCounterVec,
     pub(crate) refused: IntCounterVec,
+    pub(crate) kept_out: IntCounter,
+    pub(crate) let_in: IntCounter,
     pub(crate) messages: IntCounterVec,
     pub(crate) bytes: IntCounter,
     pub(crate) seconds: Histogram,
@@ -47,6 +49,16 @@ impl Metrics {
                 "Commands, recipients and messages refused on port 25, by reason",
                 "reason",
             ),
+            kept_out: IntCounter::new(
+                "wardpost_mx_cleartext_kept_out_total",
+                "Sessions on port 25 that were refused for want of TLS and ended without it",
+            )
+            .expect(FIXED),
+            let_in: IntCounter::new(
+                "wardpost_mx_cleartext_let_in_total",
+                "Senders (MAIL) taken on port 25 without TLS, by exception or setting",
+            )
+            .expect(FIXED),
             messages: counters(
                 "wardpost_mx_messages_total",
                 "Messages that came in whole, by what became of them",
@@ -67,6 +79,8 @@ impl Metrics {
         registry.register(Box::new(self.sessions.clone()))?;
         registry.register(Box::new(self.tls.clone()))?;
         registry.register(Box::new(self.refused.clone()))?;
+        registry.register(Box::new(self.kept_out.clone()))?;
+        registry.register(Box::new(self.let_in.clone()))?;
         registry.register(Box::new(self.messages.clone()))?;
         registry.register(Box::new(self.bytes.clone()))?;
         registry.register(Box::new(self.seconds.clone()))

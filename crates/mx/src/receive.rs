@@ -7,10 +7,11 @@ use wardpost_directory::Resolution;
 use wardpost_mail::{AccountId, EnhancedStatus, Envelope, Reply};
 use wardpost_mailbox::{Destination, MailboxError, SpecialUse};
 use wardpost_message::headers::{self, Received};
-use wardpost_policy::{Disposition, Folder, inbound};
+use wardpost_policy::{ClientCertificate, Disposition, Folder, inbound};
 use wardpost_smtp::Channel;
 use wardpost_smtp_io::Conversation;
 use wardpost_store::Committed;
+use wardpost_verdict::ClientIdentity;
 
 /// Received fields after which a message is held to be going round in circles (RFC 5321 §6.3 says at
 /// least 100 hops may be allowed for; more than 50 have not been seen on a straight way).
@@ -44,6 +45,13 @@ pub(crate) async fn message(
     };
     let mut facts = mx.facts.facts(claim).await;
     facts.inbound.cleartext = conversation.session().channel() == Channel::Plain;
+    let client =
+        ClientIdentity::read(&conversation.client_chain(), &mx.settings.roots, SystemTime::now());
+    facts.inbound.client_certificate = match &client {
+        Some(client) if client.verified => ClientCertificate::Verified,
+        Some(_) => ClientCertificate::Unverified,
+        None => ClientCertificate::None,
+    };
     let mailbox = match inbound(&facts.inbound) {
         Disposition::Reject(reply) => {
             mx.metrics.refuse("policy");
@@ -60,7 +68,9 @@ pub(crate) async fn message(
     }
     let arrival = Arrival::now();
     let size = raw.len();
-    let marked = mark(mx, conversation, &envelope, raw, &facts.authentication_results, &arrival);
+    let tls = tls_comment(conversation, client.as_ref());
+    let marks = Marks { results: &facts.authentication_results, tls, arrival: &arrival };
+    let marked = mark(mx, conversation, &envelope, raw, &marks);
     match mx.mailboxes.deliver(marked, &destinations, arrival.at).await {
         Ok(committed) => {
             mx.metrics.message(disposition(mailbox));
@@ -143,16 +153,34 @@ impl Arrival {
     }
 }
 
+/// What TLS was like, and what certificate the client showed, for Received.
+fn tls_comment(conversation: &Conversation, client: Option<&ClientIdentity>) -> Option<String> {
+    let mut text = conversation.tls()?.to_string();
+    if let Some(client) = client {
+        let name = client.names.first().unwrap_or(&client.common_name);
+        let name = if name.is_empty() { "without-name" } else { name };
+        let word = if client.verified { "verified" } else { "unverified" };
+        let fingerprint = &client.certificate.sha256;
+        text.push_str(&format!(" client certificate {name} {word} sha256:{fingerprint}"));
+    }
+    Some(text)
+}
+
+/// What our trace fields say.
+struct Marks<'a> {
+    results: &'a str,
+    tls: Option<String>,
+    arrival: &'a Arrival,
+}
+
 /// Puts our trace fields on top and takes away what pretends to be ours.
 fn mark(
     mx: &Mx,
     conversation: &Conversation,
     envelope: &Envelope,
     raw: Vec<u8>,
-    results: &str,
-    arrival: &Arrival,
+    marks: &Marks<'_>,
 ) -> Vec<u8> {
-    let tls = conversation.tls().map(|tls| tls.to_string());
     let return_path = headers::return_path(&envelope.from);
     let received = headers::received(&Received {
         helo: conversation.session().client_name().unwrap_or_default(),
@@ -160,16 +188,16 @@ fn mark(
         peer_name: None,
         by: &mx.settings.hostname,
         with: protocol(conversation, envelope.smtputf8),
-        tls: tls.as_deref(),
-        id: &arrival.id,
+        tls: marks.tls.as_deref(),
+        id: &marks.arrival.id,
         recipient: match envelope.to.as_slice() {
             [one] => Some(&one.address),
             _ => None,
         },
-        at: arrival.at,
+        at: marks.arrival.at,
     });
-    let results = format!("Authentication-Results: {results}\r\n");
-    let in_clear = if tls.is_none() { IN_CLEAR } else { "" };
+    let results = format!("Authentication-Results: {}\r\n", marks.results);
+    let in_clear = if marks.tls.is_none() { IN_CLEAR } else { "" };
     let fields = [return_path.as_str(), &results, in_clear, &received];
     let raw: Cow<'_, [u8]> = without_forgeries(&raw, mx.settings.hostname.as_str());
     headers::prepend(&fields, &raw)

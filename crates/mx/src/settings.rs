@@ -6,6 +6,7 @@ use wardpost_config::{Config, Inbound};
 use wardpost_mail::{Domain, EnhancedStatus, Reply};
 use wardpost_smtp::Profile;
 use wardpost_smtp_io::Timing;
+use wardpost_verdict::Roots;
 
 /// What is done about clients that guess addresses.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub memory: usize,
     /// What happens to mail that comes in clear.
     pub inbound: Inbound,
+    /// The authorities that clients' certificates are compared with.
+    pub roots: Arc<Roots>,
     /// What is done about clients that guess addresses.
     pub guessing: Guessing,
     /// How patient sessions are.
@@ -48,7 +51,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the configuration file.
+    /// From the configuration file; without authorities.
     pub fn from_config(config: &Config) -> Self {
         let max_size = config.limits.message_bytes;
         Self {
@@ -59,6 +62,7 @@ impl Settings {
             max_recipients: config.limits.recipients,
             memory: (4 * max_size).max(256 << 20),
             inbound: config.inbound.clone(),
+            roots: Arc::default(),
             guessing: Guessing::default(),
             timing: Timing::default(),
         }

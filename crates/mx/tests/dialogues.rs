@@ -21,9 +21,13 @@ use wardpost_mail::{Address, Domain, ReversePath, Secret};
 use wardpost_mailbox::{AccountMail, Mailboxes, SpecialUse};
 use wardpost_mx::{Claim, Facts, Guessing, Mx, SenderFacts, Settings};
 use wardpost_net::{Accepted, ServerTls, Shutdown, Stream};
-use wardpost_policy::{DkimResult, DmarcPolicy, DmarcResult, InboundFacts, IprevResult, SpfResult};
+use wardpost_policy::{
+    ArcEvidence, ArcResult, DmarcEvidence, DmarcPolicy, DmarcResult, InboundFacts, SenderEvidence,
+    SpfEvidence, SpfResult,
+};
 use wardpost_smtp_io::Timing;
 use wardpost_store::Store;
+use wardpost_wall::{Visitor, Wall};
 
 const PASSWORD: &str = "a kettle on the blue shelf";
 
@@ -45,16 +49,33 @@ impl SenderFacts for ByName {
             }
             _ => (DmarcResult::None, DmarcPolicy::None),
         };
-        let inbound = InboundFacts {
-            spf: SpfResult::None,
-            dkim: DkimResult::None,
-            dmarc,
-            dmarc_policy,
-            iprev: IprevResult::Pass,
-            cleartext: false,
-        };
+        let inbound = InboundFacts { dmarc, dmarc_policy, ..InboundFacts::BARE };
         let authentication_results = "mail.clinic.test;\r\n\tspf=none".to_owned();
-        Facts { inbound, authentication_results }
+        Facts { inbound, authentication_results, evidence: nothing_found() }
+    }
+}
+
+fn nothing_found() -> SenderEvidence {
+    let spf = || SpfEvidence { domain: String::new(), result: SpfResult::None };
+    SenderEvidence {
+        spf_helo: spf(),
+        spf_mail_from: Some(spf()),
+        dkim: Vec::new(),
+        dmarc: DmarcEvidence {
+            from: String::new(),
+            found_at: None,
+            p: DmarcPolicy::None,
+            sp: DmarcPolicy::None,
+            np: DmarcPolicy::None,
+            strict_dkim: false,
+            strict_spf: false,
+            testing: false,
+            asked: DmarcPolicy::None,
+            dkim_aligned: false,
+            spf_aligned: false,
+            result: DmarcResult::None,
+        },
+        arc: ArcEvidence { result: ArcResult::None, sealers: Vec::new(), reason: None },
     }
 }
 
@@ -63,6 +84,7 @@ struct Practice {
     mx: Arc<Mx>,
     directory: Directory,
     mailboxes: Mailboxes,
+    wall: Wall,
     shutdown: Shutdown,
     _certificate: tempfile::TempDir,
 }
@@ -75,7 +97,12 @@ fn settings() -> Settings {
         max_size: 100_000,
         max_recipients: 100,
         memory: 1_000_000,
-        inbound: Inbound { cleartext: Cleartext::Refuse, cleartext_exceptions: Vec::new() },
+        inbound: Inbound {
+            cleartext: Cleartext::Refuse,
+            cleartext_exceptions: Vec::new(),
+            trusted_arc_sealers: Vec::new(),
+        },
+        roots: Arc::default(),
         guessing: Guessing { free: 3, most: 5, delay: Duration::from_millis(1) },
         timing: Timing {
             idle: Duration::from_secs(20),
@@ -98,12 +125,21 @@ impl Practice {
             let new = NewAccount { address, name: String::new(), password };
             directory.add_account(new).await.unwrap();
         }
+        let wall = Wall::open(store.clone()).unwrap();
         let mailboxes = Mailboxes::new(store);
         let certificate = tempfile::tempdir().unwrap();
         let tls = ServerTls::self_signed(certificate.path(), &settings.hostname).unwrap();
-        let mx = Mx::new(settings, tls, directory.clone(), mailboxes.clone(), Arc::new(ByName));
+        let facts = Arc::new(ByName);
+        let mx = Mx::new(
+            settings,
+            tls.asking_clients().unwrap(),
+            directory.clone(),
+            mailboxes.clone(),
+            facts,
+            wall.clone(),
+        );
         let shutdown = Shutdown::new();
-        Self { mx, directory, mailboxes, shutdown, _certificate: certificate }
+        Self { mx, directory, mailboxes, wall, shutdown, _certificate: certificate }
     }
 
     /// A client's end of a new connection.
@@ -137,6 +173,17 @@ impl Practice {
         let messages = mail.select(inbox).await.unwrap().messages;
         let body = mail.body(inbox, messages[0].uid).await.unwrap();
         String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    /// Who came without TLS, once the sessions that are ending have ended: `refused` in all.
+    async fn visitors(&self, refused: u32) -> Vec<Visitor> {
+        loop {
+            let found = self.wall.visitors(30);
+            if found.iter().map(|visitor| visitor.refused).sum::<u32>() >= refused {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn refused(&self, reason: &str) -> u64 {
@@ -237,6 +284,37 @@ async fn an_exception_for_one_domain_is_none_for_others() {
     let text = "S: 220 …\nC: HELO x\nS: 250 …\nC: MAIL FROM:<a@b.test>\nS: 530-5.7.0 …\nS: 530 5.7.0 …\n\
                 C: RCPT TO:<dana@clinic.test>\nS: 503 …\n= refused cleartext 1\n";
     play("other domain", text, client, &mut practice).await;
+}
+
+#[tokio::test]
+async fn who_is_kept_out_is_counted_and_an_exception_lets_them_in() {
+    let mut practice = Practice::open(settings()).await;
+    let refused = "S: 220 …\nC: HELO scanner\nS: 250 …\nC: MAIL FROM:<scan@fax.test>\nS: 530-5.7.0 …\n\
+                   S: 530 5.7.0 …\nC: QUIT\nS: 221 …\nEND\n";
+    let client = practice.connect().await;
+    play("kept out", refused, client, &mut practice).await;
+    let [visitor] = practice.visitors(1).await.try_into().unwrap();
+    assert_eq!((visitor.helo.as_str(), visitor.refused, visitor.admitted), ("scanner", 1, 0));
+    assert_eq!(visitor.sender.map(|d| d.to_string()).as_deref(), Some("fax.test"));
+
+    // Who tries in clear and goes on in TLS was not kept out.
+    let upgraded = "S: 220 …\nC: HELO x\nS: 250 …\nC: MAIL FROM:<a@b.test>\nS: 530-5.7.0 …\nS: 530 5.7.0 …\n\
+                    C: STARTTLS\nS: 220 …\nTLS\nC: HELO x\nS: 250 …\nC: QUIT\nS: 221 …\nEND\n";
+    let client = practice.connect().await;
+    play("upgraded", upgraded, client, &mut practice).await;
+    for exception in ["127.0.0.1", "fax.test"] {
+        let who = CleartextException::parse(exception).unwrap();
+        practice.wall.except(who.clone(), 1, "lab fax gateway").await.unwrap();
+        let client = practice.connect().await;
+        let text = IN_CLEAR.replace("= junk dana 1\n", "");
+        play(exception, &text, client, &mut practice).await;
+        practice.wall.revoke(&who).await.unwrap();
+    }
+    let client = practice.connect().await;
+    play("kept out again", refused, client, &mut practice).await;
+    let [visitor] = practice.visitors(2).await.try_into().unwrap();
+    assert_eq!((visitor.refused, visitor.admitted), (2, 2));
+    assert_eq!(practice.count("dana", SpecialUse::Junk).await, 2);
 }
 
 #[tokio::test]

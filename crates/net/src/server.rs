@@ -4,6 +4,7 @@ use crate::certificate::{
     CertificateFacts, Identity, PROVIDER, read_identity, replace_self_signed, self_signed,
 };
 use crate::own_key::OwnKey;
+use crate::verifier::AskOnly;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -110,6 +111,13 @@ pub struct ServerTls {
     config: Arc<ServerConfig>,
 }
 
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clients {
+    Anonymous,
+    Asked,
+}
+
 impl ServerTls {
     /// Uses a certificate chain and its key from PEM files.
     ///
@@ -132,7 +140,7 @@ impl ServerTls {
         let identity = ArcSwap::from_pointee(source.read()?);
         let current = Arc::new(Current { source, identity });
         let ticketer = Ticketer::new()?;
-        let config = config(&current, &ticketer, &[])?;
+        let config = config(&current, &ticketer, &[], Clients::Anonymous)?;
         Ok(Self { current, ticketer, config })
     }
 
@@ -141,8 +149,20 @@ impl ServerTls {
     /// # Errors
     /// When the TLS library refuses the settings.
     pub fn with_alpn(&self, protocols: &[&[u8]]) -> Result<Self, TlsError> {
-        let config = config(&self.current, &self.ticketer, protocols)?;
+        let config = config(&self.current, &self.ticketer, protocols, Clients::Anonymous)?;
         Ok(Self { config, ..self.clone() })
+    }
+
+    /// The same certificate, asking clients for theirs: any will do, and none. What was shown is in
+    /// [`Stream::client_chain`](crate::Stream::client_chain). Tickets are of its own, so that nobody resumes
+    /// with a session that was never asked.
+    ///
+    /// # Errors
+    /// When the TLS library refuses the settings.
+    pub fn asking_clients(&self) -> Result<Self, TlsError> {
+        let ticketer = Ticketer::new()?;
+        let config = config(&self.current, &ticketer, &[], Clients::Asked)?;
+        Ok(Self { current: Arc::clone(&self.current), ticketer, config })
     }
 
     /// Reads the certificate again, for new connections of all clones. Open connections go on.
@@ -193,12 +213,16 @@ fn config(
     current: &Arc<Current>,
     ticketer: &Arc<dyn ProducesTickets>,
     alpn: &[&[u8]],
+    clients: Clients,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let resolver: Arc<dyn ResolvesServerCert> = Arc::<Current>::clone(current);
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let builder = match clients {
+        Clients::Anonymous => builder.with_no_client_auth(),
+        Clients::Asked => builder.with_client_cert_verifier(Arc::new(AskOnly)),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.ticketer = Arc::clone(ticketer);
     // Tickets carry the sessions; a cache would hold memory for nothing.

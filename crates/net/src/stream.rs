@@ -2,6 +2,7 @@
 
 use crate::client::{ClientTls, HandshakeError};
 use crate::server::ServerTls;
+use crate::verifier::is_readable;
 use rustls::ProtocolVersion;
 use std::fmt;
 use std::io;
@@ -94,6 +95,18 @@ impl Stream {
                 TlsStream::Client(_) => None,
             },
             Self::Plain(_) => None,
+        }
+    }
+
+    /// The certificates that the client of a connection we serve has shown, its own first, if it was
+    /// asked ([`ServerTls::asking_clients`]). The key of the first is proven to be the client's.
+    pub fn client_chain(&self) -> Vec<Vec<u8>> {
+        let Self::Tls(tls) = self else { return Vec::new() };
+        let TlsStream::Server(server) = &**tls else { return Vec::new() };
+        let chain = server.get_ref().1.peer_certificates().unwrap_or_default();
+        match chain.first() {
+            Some(own) if is_readable(own) => chain.iter().map(|der| der.to_vec()).collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -1,17 +1,35 @@
 //! What happens to a message from elsewhere.
 //!
-//! DMARC comes first, because it is the From domain's own word on what to do: pass is taken, a
-//! failure is refused (550 5.7.26) or put into Junk as the domain asks. Where the policy is known and the
-//! proof could not be looked up, the sender is asked to try again (451): taking the message would let
-//! whoever runs slow name servers get round the policy, refusing it for good would lose honest mail. When
-//! the policy itself cannot be looked up (RFC 7489 §6.6.3 leaves the choice to the receiver) the message
-//! is judged like one without a policy, since a practice whose resolver hiccups must still get its
-//! mail. Authentication-Results says what happened.
+//! DMARC (RFC 9989) comes first, because it is the From domain's own word on what to do:
+//!
+//! | DMARC says | done |
+//! | --- | --- |
+//! | pass | INBOX, whatever else was found |
+//! | fail, `p=reject` | refused, 550 5.7.26 (RFC 7372 §3.3) |
+//! | fail, `p=quarantine` | Junk |
+//! | fail, `p=none` | as without a policy |
+//! | cannot be told now | try again, 451, whether the proof or the policy itself cannot be looked up |
+//! | no policy, or one that cannot be read | judged by what else was found |
+//!
+//! The policy is the one that applies to this message: `sp`, `np` and the step down of `t=y` (RFC 9989
+//! §4.7) are in it already. `pct` is history and not looked at.
+//!
+//! A temporary error never lets a forged message in: whoever runs slow name servers, or keeps ours busy,
+//! would otherwise get round the policy. It never loses an honest one either: the sender's server keeps it and
+//! comes again. What a domain's own servers prove by themselves (SPF or DKIM for the very domain in From)
+//! is a pass that needs no policy, so mail of a domain with broken DMARC records still comes in.
+//!
+//! A message that fails DMARC because a mailing list changed it or a forwarder passed it on is taken all the
+//! same when a chain of seals (ARC, RFC 8617) shows that it passed when it was first received, and every one
+//! of the sealers is on the practice's list ([`InboundFacts::vouched`]). The list is empty unless the practice
+//! fills it: a seal proves who says so, not that it is true. Such a message goes to the INBOX, because to
+//! put a colleague's list into Junk is what trusting the list was to prevent.
 //!
 //! Without a DMARC verdict a message is put into Junk only when something speaks against it (SPF
 //! `-all`, a broken signature besides `~all`, no TLS) and nothing for it (a DKIM or SPF pass). A missing
 //! reverse name says little by itself: many a small lab's server has none. It is told in
-//! Authentication-Results and left to the filter that weighs many facts.
+//! Authentication-Results and left to the filter that weighs many facts. A client certificate
+//! says who handed the message over, not who wrote it, and weighs nothing either.
 //! Nothing is refused on such evidence: forwarding breaks SPF every day, and a practice that loses a
 //! lab's result to a heuristic has lost more than one that finds spam in Junk.
 
@@ -52,7 +70,7 @@ pub enum DkimResult {
     PermError,
 }
 
-/// The outcome of DMARC (RFC 7489 §11.2).
+/// The outcome of DMARC (RFC 9989 §5.3; RFC 8601 §2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DmarcResult {
     /// SPF or DKIM passes for a domain aligned with the From header.
@@ -61,13 +79,13 @@ pub enum DmarcResult {
     Fail,
     /// The From domain publishes no policy.
     None,
-    /// DNS did not answer.
+    /// DNS did not answer, so that neither can be told.
     TempError,
     /// The record cannot be read.
     PermError,
 }
 
-/// What the From domain asks to be done with failures (RFC 7489 §6.3 `p`, `sp`).
+/// What the From domain asks to be done with failures (RFC 9989 §4.7 `p`, `sp`, `np`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DmarcPolicy {
     /// Nothing.
@@ -89,6 +107,28 @@ pub enum IprevResult {
     TempError,
 }
 
+/// Whether the chain of those who handed a message on holds (RFC 8617 §4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ArcResult {
+    /// There is none.
+    None,
+    /// All seals and the newest signature verify.
+    Pass,
+    /// It is broken, or could not be checked.
+    Fail,
+}
+
+/// The client's certificate, if it showed one. Whoever completes the handshake owns its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ClientCertificate {
+    /// It showed none, or there was no TLS.
+    None,
+    /// One that no authority we trust has signed, or that is out of date.
+    Unverified,
+    /// One that chains to an authority we trust.
+    Verified,
+}
+
 /// What is known of a message that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InboundFacts {
@@ -98,12 +138,34 @@ pub struct InboundFacts {
     pub dkim: DkimResult,
     /// DMARC.
     pub dmarc: DmarcResult,
-    /// The policy found; [`DmarcPolicy::None`] when there is none.
+    /// The policy that applies; [`DmarcPolicy::None`] when there is none, or when it is not known.
     pub dmarc_policy: DmarcPolicy,
+    /// The chain of those who handed it on.
+    pub arc: ArcResult,
+    /// The chain passes, all its sealers are on the practice's list, and the first of them reported that the
+    /// message was proven to be the From domain's when it came.
+    pub vouched: bool,
     /// Reverse DNS.
     pub iprev: IprevResult,
     /// It came without TLS, by an exception the practice made.
     pub cleartext: bool,
+    /// The client's certificate.
+    pub client_certificate: ClientCertificate,
+}
+
+impl InboundFacts {
+    /// Nothing is published, nothing is proven and nothing speaks against it: what facts start from.
+    pub const BARE: Self = Self {
+        spf: SpfResult::None,
+        dkim: DkimResult::None,
+        dmarc: DmarcResult::None,
+        dmarc_policy: DmarcPolicy::None,
+        arc: ArcResult::None,
+        vouched: false,
+        iprev: IprevResult::Fail,
+        cleartext: false,
+        client_certificate: ClientCertificate::None,
+    };
 }
 
 /// The mailbox a message is put in.
@@ -130,6 +192,11 @@ pub enum Disposition {
 /// Decides what is done with a message. See the module's text for the rules.
 pub fn inbound(facts: &InboundFacts) -> Disposition {
     match (facts.dmarc, facts.dmarc_policy) {
+        (DmarcResult::Pass, _) => accept(Folder::Inbox),
+        // Even where this server cannot tell, one we trust could.
+        (DmarcResult::Fail | DmarcResult::TempError, _) if is_vouched(facts) => {
+            accept(Folder::Inbox)
+        }
         (DmarcResult::Fail, DmarcPolicy::Reject) => {
             // RFC 7372 §3.3.
             let status = EnhancedStatus::new(5, 7, 26);
@@ -142,11 +209,21 @@ pub fn inbound(facts: &InboundFacts) -> Disposition {
             let text = "The proof that the From domain asks for cannot be looked up now; try again";
             Disposition::Reject(Reply::new(451, status, text))
         }
+        (DmarcResult::TempError, DmarcPolicy::None) => {
+            // RFC 3463 §3.5: X.4.3, directory server failure.
+            let status = EnhancedStatus::new(4, 4, 3);
+            let text = "What the From domain asks for (DMARC) cannot be looked up now; try again";
+            Disposition::Reject(Reply::new(451, status, text))
+        }
         (DmarcResult::Fail, DmarcPolicy::Quarantine) => accept(Folder::Junk),
-        (DmarcResult::Pass, _) => accept(Folder::Inbox),
         _ if is_suspicious(facts) => accept(Folder::Junk),
         _ => accept(Folder::Inbox),
     }
+}
+
+/// Whether somebody the practice trusts says that it was proven when it came to them.
+fn is_vouched(facts: &InboundFacts) -> bool {
+    facts.vouched && facts.arc == ArcResult::Pass
 }
 
 fn accept(mailbox: Folder) -> Disposition {
@@ -170,15 +247,7 @@ fn is_suspicious(facts: &InboundFacts) -> bool {
 mod tests {
     use super::*;
 
-    /// Nothing is published and nothing speaks against it.
-    const BARE: InboundFacts = InboundFacts {
-        spf: SpfResult::None,
-        dkim: DkimResult::None,
-        dmarc: DmarcResult::None,
-        dmarc_policy: DmarcPolicy::None,
-        iprev: IprevResult::Pass,
-        cleartext: false,
-    };
+    const BARE: InboundFacts = InboundFacts { iprev: IprevResult::Pass, ..InboundFacts::BARE };
 
     #[derive(Debug, PartialEq)]
     enum Want {
@@ -253,22 +322,22 @@ mod tests {
                 Inbox,
             ),
             (
-                "our DNS is down: nothing can be proven, and mail still has to come in",
+                "our DNS is down: nothing can be proven, and the sender's server can wait",
                 InboundFacts {
                     spf: SpfResult::TempError,
                     dkim: DkimResult::TempError,
                     iprev: IprevResult::TempError,
                     ..dmarc(DmarcResult::TempError, DmarcPolicy::None)
                 },
-                Inbox,
+                Code(451),
             ),
             (
-                "policy unknown for now, but SPF speaks against it",
+                "policy unknown for now, and somebody else's SPF pass proves nothing",
                 InboundFacts {
-                    spf: SpfResult::Fail,
+                    spf: SpfResult::Pass,
                     ..dmarc(DmarcResult::TempError, DmarcPolicy::None)
                 },
-                Junk,
+                Code(451),
             ),
             (
                 "the policy is known and the proof is not: later",
@@ -281,7 +350,7 @@ mod tests {
                 Code(451),
             ),
             (
-                "an unreadable DMARC record counts as none (RFC 7489 §6.6.3)",
+                "an unreadable DMARC record counts as none (RFC 9989 §4.10.1)",
                 dmarc(DmarcResult::PermError, DmarcPolicy::None),
                 Inbox,
             ),
@@ -326,6 +395,60 @@ mod tests {
                 Inbox,
             ),
             (
+                "p=quarantine and t=y: stepped down to none before it comes here, and a list's mail",
+                dmarc(DmarcResult::Fail, DmarcPolicy::None),
+                Inbox,
+            ),
+            (
+                "a chain of seals by itself changes nothing: anybody can seal",
+                InboundFacts {
+                    arc: ArcResult::Pass,
+                    ..dmarc(DmarcResult::Fail, DmarcPolicy::Reject)
+                },
+                Code(550),
+            ),
+            (
+                "a chain of sealers that the practice trusts",
+                InboundFacts {
+                    arc: ArcResult::Pass,
+                    vouched: true,
+                    spf: SpfResult::Fail,
+                    ..dmarc(DmarcResult::Fail, DmarcPolicy::Reject)
+                },
+                Inbox,
+            ),
+            (
+                "the same where the domain asks for Junk",
+                InboundFacts {
+                    arc: ArcResult::Pass,
+                    vouched: true,
+                    ..dmarc(DmarcResult::Fail, DmarcPolicy::Quarantine)
+                },
+                Inbox,
+            ),
+            (
+                "trust needs a chain that holds",
+                InboundFacts {
+                    arc: ArcResult::Fail,
+                    vouched: true,
+                    ..dmarc(DmarcResult::Fail, DmarcPolicy::Reject)
+                },
+                Code(550),
+            ),
+            (
+                "a broken chain is no accusation: lists break seals",
+                InboundFacts { arc: ArcResult::Fail, ..BARE },
+                Inbox,
+            ),
+            (
+                "who hands it over by certificate did not thereby write it",
+                InboundFacts {
+                    client_certificate: ClientCertificate::Verified,
+                    ..dmarc(DmarcResult::Fail, DmarcPolicy::Reject)
+                },
+                Code(550),
+            ),
+            (
                 "without TLS anybody on the way could have written it",
                 InboundFacts { cleartext: true, ..BARE },
                 Junk,
@@ -338,6 +461,26 @@ mod tests {
         ];
         for (why, facts, want) in table {
             assert_eq!(judged(&facts), want, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_error_never_lets_a_message_in_that_a_final_one_would_keep_out() {
+        use DkimResult as D;
+        use SpfResult as S;
+        for policy in [DmarcPolicy::None, DmarcPolicy::Quarantine, DmarcPolicy::Reject] {
+            for spf in [S::Pass, S::Fail, S::SoftFail, S::None, S::TempError, S::PermError] {
+                for dkim in [D::Pass, D::Fail, D::None, D::TempError, D::PermError] {
+                    let facts = InboundFacts {
+                        spf,
+                        dkim,
+                        dmarc: DmarcResult::TempError,
+                        dmarc_policy: policy,
+                        ..BARE
+                    };
+                    assert_eq!(judged(&facts), Code(451), "{facts:?}");
+                }
+            }
         }
     }
 

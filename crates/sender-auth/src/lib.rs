@@ -1,28 +1,36 @@
-//! Facts about who sent a message: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 7489, RFC 9989) and
-//! whether the client's address and name confirm each other (RFC 8601 §3, `iprev`).
+//! Facts about who sent a message: SPF (RFC 7208), DKIM (RFC 6376, 8301, 8463), DMARC (RFC 9989), ARC
+//! (RFC 8617), and whether the client's address and name confirm each other (RFC 8601 §3, `iprev`).
 //!
-//! The checks are mail-auth's. What is added here: one answer within a bounded time, whatever DNS
-//! does; a bound on how many signatures a message can make us check; and a translation into the facts
-//! the inbound policy judges by, next to the `Authentication-Results` text (RFC 8601) that tells the
+//! SPF, the signatures and the reverse look-up are mail-auth's. What is added here: the rules that it leaves
+//! to its user ([`spf`], [`dkim`], [`arc`]), DMARC's own ([`dmarc`]); one answer within a bounded time,
+//! whatever DNS does; a bound on how many signatures a message can make us check; and a translation into the
+//! facts the inbound policy judges by, next to the `Authentication-Results` text (RFC 8601) that tells the
 //! reader's mail program the same thing. Nothing is decided here.
 //!
-//! Each check has its own share of the time. Much of what is looked up lies in the sender's own DNS, and a
-//! forger whose servers are silent must not thereby keep us from hearing what the domain in From asks for.
+//! Everything that can be asked at once is. Each check has its own share of the time: much of what is looked up
+//! lies in the sender's own DNS, and a forger whose servers are silent must not thereby keep us from hearing
+//! what the domain in From asks for.
 
-mod authors;
-mod results;
+mod arc;
+mod dkim;
+mod dmarc;
+mod lookup;
+mod record;
+mod report;
+mod spf;
+mod tags;
 
+use dmarc::{Authors, Proof, Proofs};
 use hickory_resolver::TokioResolver;
 use mail_auth::spf::verify::SpfParameters;
-use mail_auth::{
-    AuthenticatedMessage, AuthenticationResults, DkimOutput, DmarcOutput, DnsError, Error,
-    IprevOutput, IprevResult, MessageAuthenticator, SpfOutput, SpfResult,
-};
+use mail_auth::{AuthenticatedMessage, MessageAuthenticator};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 use wardpost_mail::{Domain, ReversePath};
-use wardpost_policy::{DmarcPolicy, DmarcResult, InboundFacts};
+use wardpost_policy::{
+    DkimEvidence, InboundFacts, IprevResult, SenderEvidence, SpfEvidence, SpfResult,
+};
 
 /// Signatures of one message that are checked; more are left unmentioned (RFC 6376 §6.1 lets a
 /// verifier limit the number).
@@ -37,6 +45,8 @@ pub struct Settings {
     pub hostname: Domain,
     /// When everything must be answered; what is not counts as a temporary error.
     pub time_limit: Duration,
+    /// Who may vouch for mail they handed on (`[inbound] trusted_arc_sealers`).
+    pub trusted_sealers: Vec<Domain>,
 }
 
 /// What a peer said about itself and its message.
@@ -60,6 +70,8 @@ pub struct Facts {
     /// The value of an `Authentication-Results` header field (RFC 8601 §2.2), folded, without the
     /// field's name and final line end.
     pub authentication_results: String,
+    /// All of it, for reports.
+    pub evidence: SenderEvidence,
 }
 
 /// Checks senders. One for the whole server.
@@ -68,13 +80,12 @@ pub struct SenderAuth {
     settings: Settings,
 }
 
-/// Everything the checks found, in mail-auth's terms.
-struct Outputs<'m> {
-    spf_helo: SpfOutput,
-    spf_mail_from: Option<SpfOutput>,
-    dkim: Vec<DkimOutput<'m>>,
-    dmarc: DmarcOutput,
-    iprev: IprevOutput,
+/// Everything the checks found.
+struct Found {
+    dkim: Vec<dkim::Checked>,
+    iprev: IprevResult,
+    evidence: SenderEvidence,
+    vouched: bool,
 }
 
 impl SenderAuth {
@@ -91,96 +102,88 @@ impl SenderAuth {
             return self.facts_of(claim, &AuthenticatedMessage::default()).await;
         };
         message.dkim_headers.truncate(MAX_SIGNATURES);
-        message.errors.truncate(MAX_SIGNATURES);
+        message.errors.truncate(MAX_SIGNATURES.saturating_sub(message.dkim_headers.len()));
         self.facts_of(claim, &message).await
     }
 
     async fn facts_of(&self, claim: Claim<'_>, message: &AuthenticatedMessage<'_>) -> Facts {
-        let outputs = self.check(claim, message).await;
-        self.report(claim, message, &outputs)
+        let found = self.check(claim, message).await;
+        Facts {
+            inbound: report::facts(&found, found.vouched),
+            authentication_results: report::text(self.settings.hostname.as_str(), claim, &found),
+            evidence: found.evidence,
+        }
     }
 
-    /// SPF, DKIM and reverse DNS in the first half of the time, DMARC in the second.
-    async fn check<'m>(
-        &self,
-        claim: Claim<'_>,
-        message: &'m AuthenticatedMessage<'m>,
-    ) -> Outputs<'m> {
+    /// Everything but DMARC's alignment in the first half of the time, that in the second.
+    async fn check(&self, claim: Claim<'_>, message: &AuthenticatedMessage<'_>) -> Found {
         let half = self.settings.time_limit / 2;
-        let (spf, dkim, iprev) = tokio::join!(
+        let dns = &self.authenticator.0;
+        let (spf, dkim, arc, iprev, authors) = tokio::join!(
             self.spf(claim, half),
-            timeout(half, self.authenticator.verify_dkim(message)),
+            dkim::check(&self.authenticator, message, half),
+            arc::check(&self.authenticator, message, half),
             timeout(half, self.authenticator.verify_iprev(claim.peer)),
+            Authors::look_up(dns, message.froms(), half),
         );
         let (spf_helo, spf_mail_from) = spf;
-        let iprev = iprev.unwrap_or_else(|_| IprevOutput {
-            result: IprevResult::TempError(out_of_time()),
-            ptr: None,
-        });
-        let evidence = authors::Evidence {
-            mail_from_domain: match claim.sender {
-                ReversePath::Address(address) => address.domain().as_str(),
-                ReversePath::Null => claim.helo,
+        let spf = spf_mail_from.as_ref().unwrap_or(&spf_helo);
+        let proofs = Proofs {
+            spf_domain: &spf.domain,
+            spf: match spf.result {
+                SpfResult::Pass => Proof::Given,
+                SpfResult::TempError => Proof::Unknown,
+                _ => Proof::Missing,
             },
-            spf: spf_mail_from.as_ref().unwrap_or(&spf_helo),
-            dkim: dkim.as_deref().ok(),
+            dkim: dkim
+                .iter()
+                .map(|c| (c.domain.as_str(), report::proof(c.finding.result)))
+                .collect(),
         };
-        let dmarc = authors::dmarc(&self.authenticator, message.froms(), &evidence, half).await;
-        let dkim = dkim.unwrap_or_else(|_| vec![DkimOutput::temp_err(out_of_time())]);
-        Outputs { spf_helo, spf_mail_from, dkim, dmarc, iprev }
+        let dmarc = authors.judge(dns, &proofs, half).await;
+        let vouched = authors.only().is_some_and(|(author, organization)| {
+            arc.vouches(&self.settings.trusted_sealers, author, &organization)
+        });
+        let signatures = dkim.iter().map(|checked| DkimEvidence {
+            domain: checked.domain.clone(),
+            selector: checked.selector.clone(),
+            result: checked.finding.result,
+            reason: checked.finding.reason,
+        });
+        let dkim_evidence = signatures.collect();
+        Found {
+            iprev: iprev
+                .map_or(IprevResult::TempError, |iprev| report::iprev_result(&iprev.result)),
+            evidence: SenderEvidence {
+                spf_helo,
+                spf_mail_from,
+                dkim: dkim_evidence,
+                dmarc,
+                arc: arc.evidence,
+            },
+            dkim,
+            vouched,
+        }
     }
 
     /// The HELO identity and, unless it is `<>`, the MAIL FROM identity (RFC 7208 §2.3, §2.4).
-    async fn spf(&self, claim: Claim<'_>, limit: Duration) -> (SpfOutput, Option<SpfOutput>) {
-        let host = self.settings.hostname.as_str();
-        let check = async |parameters| {
-            let checked = timeout(limit, self.authenticator.verify_spf(parameters)).await;
-            checked
-                .unwrap_or_else(|_| SpfOutput::new(String::new()).with_result(SpfResult::TempError))
+    async fn spf(&self, claim: Claim<'_>, limit: Duration) -> (SpfEvidence, Option<SpfEvidence>) {
+        let (host, auth) = (self.settings.hostname.as_str(), &self.authenticator);
+        let evidence = |domain: &str, result| SpfEvidence {
+            domain: domain.to_owned(),
+            result: report::spf_result(result),
         };
-        let sender = claim.sender.address().map(ToString::to_string);
-        let helo = check(SpfParameters::verify_ehlo(claim.peer, claim.helo, host));
-        let Some(sender) = &sender else {
-            return (helo.await, None);
+        let helo = SpfParameters::verify_ehlo(claim.peer, claim.helo, host);
+        let helo = spf::check(auth, claim.peer, helo, limit);
+        let ReversePath::Address(sender) = claim.sender else {
+            return (evidence(claim.helo, helo.await), None);
         };
-        let mail_from =
-            check(SpfParameters::verify_mail_from(claim.peer, claim.helo, host, sender));
+        let text = sender.to_string();
+        let mail_from = SpfParameters::verify_mail_from(claim.peer, claim.helo, host, &text);
+        let mail_from = spf::check(auth, claim.peer, mail_from, limit);
         let (helo, mail_from) = tokio::join!(helo, mail_from);
-        (helo, Some(mail_from))
+        (evidence(claim.helo, helo), Some(evidence(sender.domain().as_str(), mail_from)))
     }
-
-    fn report(
-        &self,
-        claim: Claim<'_>,
-        message: &AuthenticatedMessage<'_>,
-        outputs: &Outputs<'_>,
-    ) -> Facts {
-        let host = self.settings.hostname.as_str();
-        let mut text = AuthenticationResults::new(host)
-            .with_dkim_results(&outputs.dkim, message.from())
-            .with_spf_ehlo_result(&outputs.spf_helo, claim.peer, claim.helo);
-        if let (Some(spf), Some(sender)) = (&outputs.spf_mail_from, claim.sender.address()) {
-            let sender = sender.to_string();
-            text = text.with_spf_mailfrom_result(spf, claim.peer, &sender, claim.helo);
-        }
-        let mut text = text
-            .with_dmarc_result(&outputs.dmarc)
-            .with_iprev_result(&outputs.iprev, claim.peer)
-            .to_string();
-        if outputs.dkim.is_empty() {
-            text.insert_str(host.len(), ";\r\n\tdkim=none");
-        }
-        let mut inbound = results::inbound(outputs);
-        if authors::too_many(message.froms()) && inbound.dmarc_policy != DmarcPolicy::Reject {
-            (inbound.dmarc, inbound.dmarc_policy) = (DmarcResult::Fail, DmarcPolicy::Quarantine);
-        }
-        Facts { inbound, authentication_results: text }
-    }
-}
-
-/// What is said of a check that ran out of time: nothing is known, and that may change.
-fn out_of_time() -> Error {
-    Error::Dns(DnsError::Resolver("out of time".to_owned()))
 }
 
 /// Parses and hashes; for a large message in a way that lets other tasks of this thread move on.

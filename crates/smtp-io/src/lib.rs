@@ -259,6 +259,11 @@ impl Conversation {
         self.stream.as_ref().and_then(Stream::tls_info)
     }
 
+    /// The certificates the client has shown, its own first; see [`Stream::client_chain`].
+    pub fn client_chain(&self) -> Vec<Vec<u8>> {
+        self.stream.as_ref().map(Stream::client_chain).unwrap_or_default()
+    }
+
     /// Reads once, minding the clock, the memory and the program's end.
     async fn read(&mut self) -> Result<(), Ended> {
         let until = self.deadline.min(Instant::now() + self.service.timing.idle);

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn what_others_must_not_see_goes_and_what_is_missing_comes() {
         let raw = "Bcc: hidden@x.test\r\nX-Wardpost-Route: pickup\r\nFrom: a@clinic.test\r\n\
-             Authentication-Results: mail.clinic.test; dkim=pass\r\nSubject: Secure: x\r\n\r\nBcc: body\r\n";
+             Authentication-Results:\r\n (x;) \"MAIL.clinic.test\" 1; dkim=pass\r\nSubject: Secure: x\r\n\r\nBcc: body\r\n";
         let ready = ready_text(raw, Some("x"));
         let (header, body) = ready.split_once("\r\n\r\n").unwrap();
         assert!(header.starts_with(

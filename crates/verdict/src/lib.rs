@@ -40,6 +40,7 @@
 
 mod chain;
 mod channel;
+mod client;
 mod dane;
 mod evidence;
 mod facts;
@@ -53,6 +54,7 @@ mod truth;
 
 pub use chain::{CertificateSummary, RootError, Roots};
 pub use channel::{Below, Bound, Floor, FloorSource, Floors, SecureChannel};
+pub use client::ClientIdentity;
 pub use dane::{AddressChain, TlsaAnswer, tlsa_bases};
 pub use evidence::{PathEvidence, StsEvidence, TlsaEvidence};
 pub use facts::{ChannelBinding, HandshakeFacts, Observation, TlsVersion};

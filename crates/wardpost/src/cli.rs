@@ -69,6 +69,12 @@ pub(crate) enum ControlCommand {
     /// Rules for single domains: how good TLS must be, what is trusted, which way mail goes.
     #[command(subcommand)]
     Pin(PinCommand),
+    /// What has been counted.
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// Who may send to us without TLS although others may not.
+    #[command(subcommand)]
+    Exception(ExceptionCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -363,6 +369,35 @@ impl FromStr for HostPort {
         let host = Domain::parse(host).map_err(|error| error.to_string())?;
         Ok(Self { host, port })
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// Who asked to send to us without TLS, and what to do about it.
+    Cleartext {
+        /// Within so many days.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=30))]
+        days: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExceptionCommand {
+    /// Let an address (192.0.2.7), a network (192.0.2.0/24) or a sender's domain (lab.example) in without
+    /// TLS for a time. Such mail is marked, and judged like other mail.
+    Add {
+        who: String,
+        /// For how long, at most a year.
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=365))]
+        days: u16,
+        /// Why, for whoever looks at it later.
+        #[arg(long)]
+        reason: String,
+    },
+    /// All that have not ended.
+    List,
+    /// Take one back.
+    Remove { who: String },
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use crate::ask::{Source, confirm};
 use crate::cli::{
     AccountCommand, AliasCommand, AppPasswordCommand, ControlCommand, DkimCommand, DomainCommand,
-    KitOptions, ParcelCommand, PinCommand, QueueCommand, RecordForm, RouteCommand, StsCommand,
-    TlsCommand,
+    ExceptionCommand, KitOptions, ParcelCommand, PinCommand, QueueCommand, RecordForm,
+    ReportCommand, RouteCommand, StsCommand, TlsCommand,
 };
 use crate::failure::Failure;
 use crate::{kit, new_key, pin};
@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wardpost_admin::{
     AccountRequest, AliasRequest, Answer, AppPasswordRequest, Client, DkimRequest, DomainRequest,
-    DomainView, ParcelRequest, PinRequest, QueueRequest, Request, StsRequest, TlsRequest,
+    DomainView, ExceptionRequest, ParcelRequest, PinRequest, QueueRequest, ReportRequest, Request,
+    StsRequest, TlsRequest,
 };
 use wardpost_config::Config;
 use wardpost_mail::QueueId;
@@ -86,6 +87,10 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
         ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
         ControlCommand::Pin(command) => Request::Pin(pin(command)?),
+        ControlCommand::Report(ReportCommand::Cleartext { days }) => {
+            Request::Report(ReportRequest::Cleartext { days })
+        }
+        ControlCommand::Exception(command) => Request::Exception(exception(command)),
         ControlCommand::Status => Request::Status,
     })
 }
@@ -174,6 +179,14 @@ fn queue(command: QueueCommand) -> QueueRequest {
         QueueCommand::Show { item } => QueueRequest::Show { id: QueueId(item) },
         QueueCommand::Retry { item } => QueueRequest::Retry { id: QueueId(item) },
         QueueCommand::Drop { item } => QueueRequest::Drop { id: QueueId(item) },
+    }
+}
+
+fn exception(command: ExceptionCommand) -> ExceptionRequest {
+    match command {
+        ExceptionCommand::Add { who, days, reason } => ExceptionRequest::Add { who, days, reason },
+        ExceptionCommand::List => ExceptionRequest::List,
+        ExceptionCommand::Remove { who } => ExceptionRequest::Remove { who },
     }
 }
 

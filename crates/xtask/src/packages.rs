@@ -21,6 +21,7 @@ pub(crate) const TEST: &[&str] = &[
     "testssl.sh",
     "isync",
     "python3",
+    "python3-dkim",
     "swaks",
     "libnet-ssleay-perl",
     "thunderbird",

@@ -29,6 +29,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "pins",
             "reports",
             "publish",
+            "wall",
         ],
     ),
     (5, &["mx", "submission", "courier", "imap", "portal", "admin", "sender-auth"]),

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wardpost_mail::Domain;
-use wardpost_message::{headers, render, summarise};
+use wardpost_message::{headers, render, results, summarise};
 
 fuzz_target!(|raw: &[u8]| {
     let summary = summarise(raw);
@@ -18,4 +18,5 @@ fuzz_target!(|raw: &[u8]| {
     assert!(headers::get(&dated, "Message-ID").is_some());
     let clean = headers::remove_forged_results(raw, "mail.clinic.test");
     assert!(clean.len() <= raw.len());
+    let _ = (results::read(raw), results::read_arc(raw));
 });

@@ -11,9 +11,10 @@ mod route;
 mod status;
 mod sts;
 mod tls;
+mod wall;
 
 use crate::error::Failure;
-use crate::request::Request;
+use crate::request::{ReportRequest, Request};
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use wardpost_pins::Pins;
 use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
+use wardpost_wall::Wall;
 
 /// What only the program knows and can do.
 pub trait Host: Send + Sync {
@@ -79,6 +81,8 @@ pub struct Parts {
     pub pins: Pins,
     /// How good TLS must be where no rule says otherwise.
     pub floor: TlsGrade,
+    /// Who is kept out for want of TLS, and exceptions.
+    pub wall: Wall,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -115,6 +119,8 @@ impl Admin {
             Request::Parcel(request) => self.parcel(request).await,
             Request::Sts(request) => self.sts(&request),
             Request::Pin(request) => self.pin(request).await,
+            Request::Report(ReportRequest::Cleartext { days }) => Ok(self.cleartext_report(days)),
+            Request::Exception(request) => self.exception(request).await,
         }
     }
 

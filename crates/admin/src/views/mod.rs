@@ -12,6 +12,7 @@ mod status;
 mod sts;
 mod table;
 mod tls;
+mod wall;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
 pub use dkim::{DkimPairView, DkimView};
@@ -24,6 +25,7 @@ pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
 pub use sts::StsPolicyView;
 pub use tls::{NextKeyView, TlsKeyView, TlsView};
+pub use wall::{CleartextPeerView, CleartextView, ExceptionView};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,10 @@ pub enum Answer {
     Pin(Box<PinView>),
     /// All rules for domains.
     Pins(Vec<PinView>),
+    /// Who came without TLS.
+    Cleartext(CleartextView),
+    /// Exceptions from TLS.
+    Exceptions(Vec<ExceptionView>),
 }
 
 impl Answer {
@@ -103,6 +109,8 @@ impl Answer {
             Self::StsPolicies(it) => serde_json::to_string_pretty(it),
             Self::Pin(it) => serde_json::to_string_pretty(it),
             Self::Pins(it) => serde_json::to_string_pretty(it),
+            Self::Cleartext(it) => serde_json::to_string_pretty(it),
+            Self::Exceptions(it) => serde_json::to_string_pretty(it),
         }
     }
 }
@@ -131,6 +139,8 @@ impl fmt::Display for Answer {
             Self::StsPolicies(it) => sts::policies(it, f),
             Self::Pin(it) => it.fmt(f),
             Self::Pins(it) => pin::pins(it, f),
+            Self::Cleartext(it) => it.fmt(f),
+            Self::Exceptions(it) => wall::exceptions(it, f),
         }
     }
 }

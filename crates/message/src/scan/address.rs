@@ -29,22 +29,6 @@ pub(crate) fn parse(value: &[u8]) -> Vec<Item<'_>> {
     parser.items
 }
 
-/// The first word of a value, comments passed over, quotes removed.
-pub(crate) fn first_word(value: &[u8]) -> Vec<u8> {
-    let mut parser = Parser { rest: value, items: Vec::new(), in_group: false };
-    loop {
-        parser.white();
-        match parser.rest.first() {
-            None | Some(b';') => return Vec::new(),
-            Some(b'(') => {
-                parser.comment();
-            }
-            Some(b'"') => return parser.quoted(),
-            Some(_) => return parser.atom().to_vec(),
-        }
-    }
-}
-
 struct Parser<'a> {
     rest: &'a [u8],
     items: Vec<Item<'a>>,

@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use transaction::Transaction;
-use wardpost_mail::{Envelope, Recipient, Reply};
+use wardpost_mail::{Domain, Envelope, Recipient, Reply};
 use zeroize::Zeroize;
 
 /// Longest command line, CRLF included (RFC 5321 §4.5.3.1.4).
@@ -167,6 +167,7 @@ pub struct ServerSession {
     errors: u32,
     fruitless: u32,
     auth_failures: u32,
+    refused_sender: Option<Domain>,
 }
 
 #[derive(Debug)]
@@ -196,6 +197,7 @@ impl ServerSession {
             errors: 0,
             fruitless: 0,
             auth_failures: 0,
+            refused_sender: None,
         }
     }
 
@@ -279,6 +281,12 @@ impl ServerSession {
     /// What the client called itself in EHLO or HELO.
     pub fn client_name(&self) -> Option<&str> {
         self.client.as_ref().map(|client| client.name.as_str())
+    }
+
+    /// The domain of the last MAIL that was refused for want of TLS, for those who count whom that keeps
+    /// out; `None` for `<>`.
+    pub fn refused_sender(&self) -> Option<&Domain> {
+        self.refused_sender.as_ref()
     }
 
     /// Whether the client said EHLO rather than HELO.
@@ -395,6 +403,9 @@ impl ServerSession {
         );
         if !early && self.profile.tls_required && self.channel == Channel::Plain {
             let refusal = self.profile.cleartext.clone();
+            if let Command::Mail(mail) = &command {
+                self.refused_sender = mail.from.address().map(|from| from.domain().clone());
+            }
             return self.refuse_command(&command, Refusal::Cleartext, refusal);
         }
         if !matches!(command, Command::Rcpt(_) | Command::Bdat { .. } | Command::Quit) {

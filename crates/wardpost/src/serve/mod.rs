@@ -32,6 +32,7 @@ use wardpost_keys::SystemKey;
 use wardpost_net::{ServerTls, Shutdown, systemd};
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
+use wardpost_wall::Wall;
 
 /// How long sessions get to finish when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ const EXPIRY: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(3600);
 /// The first time; a machine that has just started may have no network yet.
 const FIRST_REFRESH: Duration = Duration::from_secs(300);
+/// How often who came without TLS is written to the disk.
+const COUNTS: Duration = Duration::from_secs(60);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
@@ -91,6 +94,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let dns = tokio::spawn(dns::watch(resolver, state.store.clone(), dns::record(config)));
     let watching = tokio::spawn(Arc::clone(&publishing).watch());
+    let counting = tokio::spawn(write_counts(state.wall.clone()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
@@ -101,7 +105,9 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     refresh.abort();
     dns.abort();
     watching.abort();
+    counting.abort();
     stop(&shutdown, running, courier).await;
+    flush(&state.wall).await;
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.
     let _ = control.await;
@@ -143,6 +149,7 @@ fn parts(
         own: Arc::clone(&publishing.own),
         pins: state.pins.clone(),
         floor: config.transport.floor,
+        wall: state.wall.clone(),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     }
@@ -188,6 +195,21 @@ async fn refresh(policies: Policies) {
     loop {
         ticks.tick().await;
         policies.refresh().await;
+    }
+}
+
+/// Writes who came without TLS to the disk, every now and then.
+async fn write_counts(wall: Wall) {
+    let mut ticks = tokio::time::interval(COUNTS);
+    loop {
+        ticks.tick().await;
+        flush(&wall).await;
+    }
+}
+
+async fn flush(wall: &Wall) {
+    if let Err(error) = wall.flush().await {
+        tracing::warn!(%error, "who came without TLS could not be written; it is tried again");
     }
 }
 

@@ -51,7 +51,7 @@ impl Roles {
         let policies = policies(state, &resolver, &roots)?;
         let registry = Registry::new();
         let roles = Self {
-            mx: mx(config, state, tls, &resolver),
+            mx: mx(config, state, tls, &resolver)?,
             submission: submission(config, state, tls, &signer),
             imap: imap(config, state, tls),
             portal: portal(config, state, tls)?,
@@ -72,18 +72,29 @@ impl Roles {
     }
 }
 
-fn mx(config: &Config, state: &State, tls: &ServerTls, resolver: &HickoryResolver) -> Arc<Mx> {
-    let settings = wardpost_sender_auth::Settings {
+fn mx(
+    config: &Config,
+    state: &State,
+    tls: &ServerTls,
+    resolver: &HickoryResolver,
+) -> Result<Arc<Mx>, Failure> {
+    let senders = wardpost_sender_auth::Settings {
         hostname: config.hostname.clone(),
         time_limit: SENDER_TIME_LIMIT,
+        trusted_sealers: config.inbound.trusted_arc_sealers.clone(),
     };
-    Mx::new(
-        wardpost_mx::Settings::from_config(config),
-        tls.clone(),
+    let settings = wardpost_mx::Settings {
+        roots: Arc::new(roots(config)?),
+        ..wardpost_mx::Settings::from_config(config)
+    };
+    Ok(Mx::new(
+        settings,
+        tls.asking_clients().map_err(Failure::from_error)?,
         state.directory.clone(),
         state.mailboxes.clone(),
-        Arc::new(Senders(SenderAuth::new(resolver.hickory(), settings))),
-    )
+        Arc::new(Senders(SenderAuth::new(resolver.hickory(), senders))),
+        state.wall.clone(),
+    ))
 }
 
 /// Sender checks in the shape port 25 asks for.
@@ -94,7 +105,11 @@ impl SenderFacts for Senders {
     async fn facts(&self, claim: Claim<'_>) -> Facts {
         let Claim { peer, helo, sender, message } = claim;
         let found = self.0.facts(wardpost_sender_auth::Claim { peer, helo, sender, message }).await;
-        Facts { inbound: found.inbound, authentication_results: found.authentication_results }
+        Facts {
+            inbound: found.inbound,
+            authentication_results: found.authentication_results,
+            evidence: found.evidence,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use wardpost_pins::Pins;
 use wardpost_publish::KeyPlan;
 use wardpost_queue::Queue;
 use wardpost_store::Store;
+use wardpost_wall::Wall;
 
 /// Everything that lies in the store.
 pub(crate) struct State {
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) parcels: Parcels,
     pub(crate) keys: KeyPlan,
     pub(crate) pins: Pins,
+    pub(crate) wall: Wall,
 }
 
 impl State {
@@ -42,6 +44,7 @@ impl State {
             parcels: Parcels::open(store.clone(), parcel_options(config)),
             keys: KeyPlan::open(store.clone()).map_err(Failure::from_error)?,
             pins: Pins::open(store.clone()).map_err(Failure::from_error)?,
+            wall: Wall::open(store.clone()).map_err(Failure::from_error)?,
             store,
         })
     }
