@@ -45,3 +45,4 @@ mod tls_01_interop_matrix;
 mod tls_02_man_in_the_middle;
 mod tls_03_testssl_finds_nothing;
 mod tls_04_requiretls;
+mod tls_05_policies_are_kept;
