@@ -13,6 +13,7 @@ mod in_04_bad_input_harms_nothing;
 mod in_05_exim_delivers;
 mod in_06_hostile_input_harms_nothing;
 mod in_07_who_has_no_tls_is_seen;
+mod in_08_senders_are_judged;
 mod lab_00_postfix_takes_mail_over_tls;
 mod lab_01_every_server_takes_mail;
 mod lab_02_dns_and_policies_tell_the_truth;

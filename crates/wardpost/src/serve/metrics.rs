@@ -306,6 +306,7 @@ mod tests {
     use std::collections::HashSet;
     use std::path::Path;
     use wardpost_config::Config;
+    use wardpost_dns::HickoryResolver;
     use wardpost_mail::Domain;
 
     async fn page(directory: &Path) -> MetricsPage {
@@ -314,7 +315,9 @@ mod tests {
         let state = State::of(&config, Store::in_memory()).await.unwrap();
         let host = Domain::parse("mail.clinic.test").unwrap();
         let tls = ServerTls::self_signed(directory, &host).unwrap();
-        MetricsPage::new(&Registry::new(), &state, &tls)
+        let resolver = HickoryResolver::new(&["127.0.0.1:53".parse().unwrap()]).unwrap();
+        let roles = Roles::new(&config, &state, &tls, resolver).unwrap();
+        MetricsPage::new(&roles, &state, &tls)
     }
 
     #[tokio::test]
