@@ -562,7 +562,7 @@ async fn the_mta_sts_policy_is_under_its_own_names_and_alone_there() {
     for host in ["mta-sts.clinic.test", "MTA-STS.Clinic.Test:8443", "mta-sts.second.test"] {
         let answer = ask("GET", host, path).await;
         assert_eq!(
-            (answer.status, &*answer.headers[header::CONTENT_TYPE]),
+            (answer.status, answer.headers[header::CONTENT_TYPE].as_bytes()),
             (StatusCode::OK, "text/plain".as_bytes())
         );
         // The certificate of these tests is self-signed.

@@ -15,7 +15,7 @@ use wardpost_store::{Batch, Column, CommitError, Store, StoreError, record};
 /// The version of the record that this program writes.
 const VERSION: u8 = 1;
 /// The record's key in `Column::System`.
-const KEY: &[u8] = b"k";
+const KEY: &[u8] = b"tls-keys";
 /// The port whose TLSA records we look at: mail servers are reached on no other (RFC 7672 §2.2.3).
 const SMTP: u16 = 25;
 

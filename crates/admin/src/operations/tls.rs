@@ -93,7 +93,7 @@ impl Admin {
             names: certificate.names,
             dane_seen: keys.looked.map(|_| keys.published),
             looked: keys.looked.map(unix_text),
-            ttl_seconds: (keys.ttl > Duration::ZERO).then(|| keys.ttl.as_secs()),
+            ttl_seconds: (keys.ttl > Duration::ZERO).then_some(keys.ttl.as_secs()),
             csr: None,
             next_key: None,
         })
