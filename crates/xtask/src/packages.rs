@@ -36,7 +36,6 @@ pub(crate) const TEST: &[&str] = &[
     "libdb5.3",
     "prometheus",
     "gnupg",
-    "python3-dkim",
     "python3-dnspython",
     "python3-nacl",
 ];
