@@ -529,7 +529,7 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         pins: Pins::open(store.clone()).unwrap(),
         floor: TlsGrade::T3,
         wall: Wall::open(store.clone()).unwrap(),
-        policies: policies(store),
+        policies: policies(store.clone()),
         keys: KeyPlan::open(store).unwrap(),
         own: Arc::new(FakeOwn::new()),
         host: Arc::<Program>::clone(&daemon.program),
