@@ -87,7 +87,7 @@ impl<'a> Denial<'a> {
         zone: &'a Zone,
         work: &mut Work,
     ) -> Result<Self, DnsError> {
-        let (mut nsec, mut nsec3): (Vec<(&Name, &NSEC)>, Vec<(&Name, &NSEC3)>) = Default::default();
+        let (mut nsec, mut nsec3) = (Vec::<(&Name, &NSEC)>::new(), Vec::<(&Name, &NSEC3)>::new());
         let mut ttl = u32::MAX;
         let denies = authorities.iter().filter(|record| {
             matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3)
