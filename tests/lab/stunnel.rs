@@ -133,8 +133,8 @@ fn with_starttls(reply: &str) -> String {
 /// Lets two sides talk until one has had enough.
 fn pass_on(client: Side, server: Side) -> Result<()> {
     let (up, down) = (client.0.get_ref().try_clone()?, server.0.get_ref().try_clone()?);
-    let downwards = thread::spawn(move || server.into(up));
-    client.into(down)?;
+    let downwards = thread::spawn(move || server.copy_to(up));
+    client.copy_to(down)?;
     let _ = downwards.join();
     Ok(())
 }
@@ -174,7 +174,7 @@ impl Side {
     }
 
     /// Copies all that it still says to the other side.
-    fn into(mut self, mut other: TcpStream) -> Result<()> {
+    fn copy_to(mut self, mut other: TcpStream) -> Result<()> {
         let copied = std::io::copy(&mut self.0, &mut other);
         // Either may be gone already.
         let _ = other.shutdown(Shutdown::Write);
