@@ -31,7 +31,9 @@ pub(crate) fn write(
         .date(now)
         .header("Message-ID", Raw::new(message_id.as_str()))
         .header("Auto-Submitted", Raw::new("auto-generated"))
-        .subject(subject);
+        // As it is: an encoded word, which the builder makes of a long one, would hide the form from
+        // whoever sorts reports by it.
+        .header("Subject", Raw::new(subject.as_str()));
     let builder = match report.kind {
         ReportKind::Tls => builder
             .header("TLS-Report-Domain", Raw::new(domain.as_str()))
