@@ -40,6 +40,8 @@ mod pub_01_printed_records_hold;
 mod pub_02_tls_keys_roll_over;
 mod pub_04_dkim_keys_rotate;
 mod published;
+mod rep_01_reports_come_in;
+mod rep_02_reports_go_out;
 mod rest_01_nothing_readable_at_rest;
 mod sub_01_swaks_submits;
 mod tls_01_interop_matrix;

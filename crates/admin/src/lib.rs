@@ -21,7 +21,7 @@ mod views;
 
 pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
-pub use operations::{Admin, Host, Parts, RouteExplainer};
+pub use operations::{Admin, Host, Parts, ReportSender, RouteExplainer};
 pub use pin_request::{LoginSpec, PinRequest, PinSpec, SmarthostSpec};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ExceptionRequest,
@@ -30,9 +30,9 @@ pub use request::{
 pub use server::serve;
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CleartextPeerView,
-    CleartextView, CodeView, DkimPairView, DkimView, DnsRecordView, DnssecView, DomainView,
-    EvidenceView, ExceptionView, FailureView, HopView, ListenerView, MadeSecret, NextKeyView,
-    ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView, QueueRecipientView,
-    RouteView, SmarthostView, StatusView, StsPolicyView, StsView, TlsKeyView, TlsView, TlsaView,
-    time_text,
+    CleartextView, CodeView, DkimPairView, DkimView, DmarcReportsView, DnsRecordView, DnssecView,
+    DomainView, EvidenceView, ExceptionView, FailureView, HopView, ListenerView, MadeSecret,
+    NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView,
+    QueueRecipientView, ReportsSentView, RouteView, SmarthostView, StatusView, StsPolicyView,
+    StsView, TlsKeyView, TlsReportsView, TlsView, TlsaView, time_text,
 };

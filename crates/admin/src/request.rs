@@ -38,7 +38,7 @@ pub enum Request {
     Sts(StsRequest),
     /// Something about rules for domains.
     Pin(PinRequest),
-    /// What has been counted.
+    /// What has been counted, and what mail servers tell each other.
     Report(ReportRequest),
     /// Something about exceptions from TLS on port 25.
     Exception(ExceptionRequest),
@@ -52,7 +52,7 @@ pub enum StsRequest {
     List,
 }
 
-/// What has been counted.
+/// What has been counted, and what mail servers tell each other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ReportRequest {
@@ -61,6 +61,18 @@ pub enum ReportRequest {
         /// Within so many days.
         days: u16,
     },
+    /// What others say of TLS sessions with our servers (RFC 8460).
+    Tls {
+        /// How many days back.
+        days: u32,
+    },
+    /// What others say of mail in our name (DMARC).
+    Dmarc {
+        /// How many days back.
+        days: u32,
+    },
+    /// Make and send our reports about others, of everything counted so far.
+    SendNow,
 }
 
 /// About exceptions from TLS on port 25. Who: an address, a network or a sender's domain.

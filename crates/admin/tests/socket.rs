@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
     ClientError, DkimRequest, DomainRequest, ExceptionRequest, FailureKind, Host, ListenerView,
-    LoginSpec, ParcelRequest, Parts, PinRequest, PinSpec, QueueRequest, ReportRequest, Request,
-    RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest, TlsRequest,
+    LoginSpec, ParcelRequest, Parts, PinRequest, PinSpec, QueueRequest, ReportRequest,
+    ReportSender, Request, RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest,
+    TlsRequest,
 };
 use wardpost_directory::{Directory, Options, Resolution};
 use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
@@ -25,6 +26,7 @@ use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
 use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
+use wardpost_reports::{Arrived, ReportKind, Reports, ReportsError, SentNow};
 use wardpost_store::Store;
 use wardpost_sts::Policies;
 use wardpost_verdict::{Roots, StsMode};
@@ -93,10 +95,34 @@ fn policies(store: Store) -> Policies {
     Policies::open(store, Arc::new(FakeResolver::new()), https).unwrap()
 }
 
+/// Has reports to send to nobody.
+struct Nobody;
+
+#[async_trait]
+impl ReportSender for Nobody {
+    async fn send_now(&self) -> Result<SentNow, ReportsError> {
+        Ok(SentNow { domains: 3, made: 2, waiting: 1 })
+    }
+}
+
+/// Noon of 2 April 2016, UTC.
+const NOON: u64 = 1_459_598_400;
+
+fn reports(store: &Store) -> Reports {
+    let settings = wardpost_reports::Settings {
+        domain: Domain::parse("clinic.test").unwrap(),
+        organization: "Clinic".to_owned(),
+        contact: Address::parse("postmaster@clinic.test").unwrap(),
+        clock: Arc::new(|| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(NOON)),
+    };
+    Reports::open(store.clone(), settings).unwrap()
+}
+
 struct Daemon {
     socket: PathBuf,
     _directory: tempfile::TempDir,
     directory: Directory,
+    reports: Reports,
     program: Arc<Program>,
     dns: FakeOwn,
 }
@@ -109,6 +135,7 @@ impl Daemon {
         let domain = Domain::parse("clinic.test").unwrap();
         let directory =
             Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
+        let reports = reports(&store);
         let hostname = Domain::parse("mail.clinic.test").unwrap();
         let tls = ServerTls::self_signed(temporary.path(), &hostname).unwrap();
         let program = Arc::new(Program { hostname, tls });
@@ -123,6 +150,8 @@ impl Daemon {
             pins: Pins::open(store.clone()).unwrap(),
             floor: TlsGrade::T3,
             wall: Wall::open(store.clone()).unwrap(),
+            reports: reports.clone(),
+            reporter: Arc::new(Nobody),
             policies: policies(store),
             keys,
             own: Arc::new(dns.clone()),
@@ -131,7 +160,7 @@ impl Daemon {
         });
         let serving = wardpost_admin::serve(&socket, Arc::new(admin), std::future::pending());
         tokio::spawn(serving.unwrap());
-        Self { socket, _directory: temporary, directory, program, dns }
+        Self { socket, _directory: temporary, directory, reports, program, dns }
     }
 
     /// Asks; returns the answer and the recovery kit's secret if it came along.
@@ -529,6 +558,8 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         pins: Pins::open(store.clone()).unwrap(),
         floor: TlsGrade::T3,
         wall: Wall::open(store.clone()).unwrap(),
+        reports: reports(&store),
+        reporter: Arc::new(Nobody),
         policies: policies(store.clone()),
         keys: KeyPlan::open(store).unwrap(),
         own: Arc::new(FakeOwn::new()),
@@ -574,4 +605,47 @@ async fn policies_of_others_are_listed() {
     let answer = daemon.done(Request::Sts(StsRequest::List)).await;
     assert_eq!(answer.to_string(), "DOMAIN  MODE  FETCHED  ENDS  PROBLEM\n");
     assert_eq!(answer.json().unwrap(), "[]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_about_us_are_shown_with_what_to_do() {
+    let daemon = Daemon::start().await;
+    let ours = [Domain::parse("clinic.test").unwrap()];
+    for (signer, id) in [("big.test", "one"), ("evil.test", "two")] {
+        let mail = format!(
+            "From: <tls@big.test>\r\nTLS-Report-Submitter: big.test\r\n\
+             Content-Type: application/tlsrpt+json\r\n\r\n\
+             {{\"organization-name\":\"Big\",\"report-id\":\"{id}\",\"date-range\":\
+             {{\"start-datetime\":\"2016-04-01T00:00:00Z\",\"end-datetime\":\"2016-04-01T23:59:59Z\"}},\
+             \"policies\":[{{\"policy\":{{\"policy-type\":\"sts\",\"policy-domain\":\"clinic.test\"}},\
+             \"summary\":{{\"total-successful-session-count\":9,\"total-failure-session-count\":4}},\
+             \"failure-details\":[{{\"result-type\":\"certificate-expired\",\
+             \"receiving-mx-hostname\":\"mail.clinic.test\",\"failed-session-count\":4}}]}}]}}\r\n"
+        );
+        let arrived = Arrived {
+            kind: ReportKind::Tls,
+            message: mail.as_bytes(),
+            signed_by: &[Domain::parse(signer).unwrap()],
+            dmarc_passed: false,
+            ours: &ours,
+        };
+        daemon.reports.take_in(arrived).await.unwrap();
+    }
+    let answer = daemon.done(Request::Report(ReportRequest::Tls { days: 7 })).await;
+    let text = answer.to_string();
+    assert!(text.contains("9 sessions without fault, 4 failed (1 reports)"), "{text}");
+    assert!(
+        text.contains("certificate-expired: 4 sessions\n  our certificate has expired"),
+        "{text}"
+    );
+    assert!(text.contains("4 times from somewhere to mail.clinic.test"), "{text}");
+    let (proven, unproven) = text.split_once("nothing proves").unwrap();
+    assert!(proven.contains("2016-04-01") && unproven.contains("2016-04-01"), "{text}");
+    let json = object(&answer);
+    assert_eq!(json["failure"], 4);
+    assert_eq!(json["failures"][0]["kind"], "certificate-expired");
+    let answer = daemon.done(Request::Report(ReportRequest::Dmarc { days: 7 })).await;
+    assert!(answer.to_string().contains("0 messages proven to be ours"), "{answer}");
+    let answer = daemon.done(Request::Report(ReportRequest::SendNow)).await;
+    assert_eq!(answer.to_string(), "3 domains were counted, 2 reports made, 1 still wait\n");
 }

@@ -7,6 +7,7 @@ use crate::fate::{Fate, Word, seen, trouble};
 use crate::nexthop::{Exchanger, Looked, Way, in_a_circle};
 use crate::pool::Pooled;
 use crate::smarthost;
+use crate::tell;
 use std::time::SystemTime;
 use wardpost_mail::{Domain, EnhancedStatus, Envelope, Recipient, Reply, TlsGrade};
 use wardpost_pins::Pin;
@@ -28,9 +29,16 @@ pub(crate) struct Journey {
     trouble: Option<Evidence>,
     /// DNS's last word on a host without addresses.
     nowhere: Option<Reply>,
+    /// The domain is told of what its servers were like.
+    pub(crate) is_told: bool,
 }
 
 impl Journey {
+    /// The journey of a piece of work.
+    pub(crate) fn of(way: &Way, work: &Work) -> Self {
+        Self { is_told: tell::is_told(way, work), ..Self::default() }
+    }
+
     pub(crate) fn met_below(&mut self, evidence: Evidence) {
         let better = |old: &Evidence| evidence.grade > old.grade;
         if self.below.as_ref().is_none_or(better) {
@@ -147,7 +155,7 @@ impl Courier {
         work: &Work,
         message: &[u8],
     ) -> Vec<Fate> {
-        let mut journey = Journey::default();
+        let mut journey = Journey::of(way, work);
         for hop in &way.hops {
             // When we are the next in line, what is worse than us comes back to us.
             let Some(exchanger) = self.visit(way, &hop.host, &mut journey).await else { break };
@@ -186,6 +194,9 @@ impl Courier {
             Looked::None(reply) => journey.met_nowhere(reply),
             Looked::Deferred(path, deferral) => {
                 self.metrics.tls_failure(deferral.failure().kind.name());
+                if journey.is_told {
+                    self.tell_deferred(&way.domain, host, &deferral);
+                }
                 journey.met_deferred(*path, &deferral);
             }
         }
@@ -210,6 +221,9 @@ impl Courier {
         journey: &mut Journey,
     ) -> Option<Vec<Fate>> {
         let approached = self.approach(target, &demand.exchanger.policy).await;
+        if let (true, Ok(approached)) = (journey.is_told, &approached) {
+            self.tell(target, demand.exchanger, approached);
+        }
         let (conversation, verdict, observation) = match approached {
             Ok(Approached::Tls(conversation, verdict, observation))
                 if verdict.grade() >= demand.floor.grade() =>

@@ -75,6 +75,7 @@ mod pool;
 mod probe;
 mod settings;
 mod smarthost;
+mod tell;
 mod unread;
 
 pub use courier::Courier;

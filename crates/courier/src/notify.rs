@@ -30,7 +30,7 @@ impl Courier {
             let fates = self.along(&way, &floors, work, message).await;
             return fates.into_iter().map(|fate| not_as_a_parcel(fate, &text)).collect();
         }
-        let mut journey = Journey::default();
+        let mut journey = Journey::of(&way, work);
         for hop in &way.hops {
             let Some(exchanger) = self.visit(&way, &hop.host, &mut journey).await else { break };
             let Some(exchanger) = exchanger else { continue };
@@ -66,7 +66,11 @@ impl Courier {
         journey: &mut Journey,
     ) -> Result<Option<(Conversation<Opportunistic>, Evidence)>, TalkError> {
         let policy = &demand.exchanger.policy;
-        let (conversation, verdict) = match self.approach(target, policy).await? {
+        let approached = self.approach(target, policy).await?;
+        if journey.is_told {
+            self.tell(target, demand.exchanger, &approached);
+        }
+        let (conversation, verdict) = match approached {
             Approached::Tls(conversation, verdict, _)
             | Approached::Clear(conversation, verdict) => (Some(conversation), verdict),
             Approached::Broken(verdict) => (None, verdict),

@@ -12,6 +12,7 @@ use wardpost_net::ClientTls;
 use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
 use wardpost_queue::Queue;
+use wardpost_reports::Reports;
 use wardpost_signer::Signer;
 use wardpost_verdict::{Roots, StsFacts};
 
@@ -117,4 +118,6 @@ pub struct Parts {
     pub directory: Directory,
     /// Signs notices.
     pub signer: Arc<Signer>,
+    /// Counts TLS sessions, for reports to the domains they were with.
+    pub reports: Reports,
 }

@@ -16,9 +16,6 @@ use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_pins::Login;
 use wardpost_queue::{Evidence, Kind};
 
-/// RFC 3463 §3.5: no answer from the host.
-const UNREACHED: EnhancedStatus = EnhancedStatus { class: 4, subject: 4, detail: 1 };
-
 impl Demand<'_> {
     /// How to log in, if one has to.
     pub(crate) fn login(&self) -> Option<&Login> {
@@ -58,8 +55,7 @@ impl Demand<'_> {
     }
 }
 
-/// The same fate, but no message is given up because the smarthost cannot be found, and senders are
-/// told whose server it is that does not answer.
+/// The same fate, but no message is given up because the smarthost cannot be found.
 pub(crate) fn patient(fate: Fate) -> Fate {
     match fate.word {
         Word::Never(reply) => {
@@ -67,10 +63,6 @@ pub(crate) fn patient(fate: Fate) -> Fate {
             // RFC 3463 §3.5: unable to route.
             let ours = Reply::new(451, EnhancedStatus::new(4, 4, 4), text);
             Fate { word: Word::Later(ours), ..fate }
-        }
-        Word::Later(reply) if reply.enhanced == Some(UNREACHED) => {
-            let text = "the practice's smarthost cannot be used now";
-            Fate { word: Word::Later(Reply::new(451, UNREACHED, text)), ..fate }
         }
         _ => fate,
     }

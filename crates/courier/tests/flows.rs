@@ -7,6 +7,8 @@
 mod pins;
 #[path = "flows/published.rs"]
 mod published;
+#[path = "flows/told.rs"]
+mod told;
 mod world;
 
 use std::collections::{HashMap, HashSet};

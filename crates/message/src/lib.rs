@@ -17,6 +17,7 @@ pub mod headers;
 pub mod notice;
 pub mod render;
 pub mod reply;
+pub mod report;
 pub mod results;
 
 mod decode;

@@ -10,11 +10,14 @@
 //! one body for all recipients. 250 is made of the store's [`wardpost_store::Committed`] and of nothing
 //! else.
 //!
+//! Two addresses of each domain take reports about us (`intake`): they are kept as numbers, not as mail.
+//!
 //! # Left out on purpose
 //! Return-Path is added with the trace fields here, because this is final delivery for every recipient
 //! (RFC 5321 §4.4). Who we know at an address is told at RCPT only, slower with every wrong guess.
 
 mod facts;
+mod intake;
 mod metrics;
 mod receive;
 mod settings;
@@ -29,6 +32,7 @@ use wardpost_directory::Directory;
 use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany};
+use wardpost_reports::Reports;
 use wardpost_smtp::Profile;
 use wardpost_smtp_io::{Budget, Conversation, Service, Start};
 use wardpost_wall::Wall;
@@ -44,6 +48,7 @@ pub struct Mx {
     facts: Arc<dyn SenderFacts>,
     metrics: Metrics,
     wall: Wall,
+    reports: Reports,
 }
 
 impl Mx {
@@ -56,6 +61,7 @@ impl Mx {
         mailboxes: Mailboxes,
         facts: Arc<dyn SenderFacts>,
         wall: Wall,
+        reports: Reports,
     ) -> Arc<Self> {
         let budget = Budget::new(settings.memory.max(2 * settings.max_size));
         Arc::new(Self {
@@ -68,6 +74,7 @@ impl Mx {
             facts,
             metrics: Metrics::new(),
             wall,
+            reports,
         })
     }
 

@@ -1,6 +1,6 @@
 //! A whole message: judged, marked, kept.
 
-use crate::{Claim, Mx};
+use crate::{Claim, Mx, intake};
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wardpost_directory::Resolution;
@@ -52,15 +52,26 @@ pub(crate) async fn message(
         Some(_) => ClientCertificate::Unverified,
         None => ClientCertificate::None,
     };
+    let reported = intake::Reported::of(&mx.directory, &envelope);
+    let tell = |folder| {
+        if !reported.is_all {
+            intake::tell(mx, &facts, claim.peer, &envelope.from, folder);
+        }
+    };
     let mailbox = match inbound(&facts.inbound) {
         Disposition::Reject(reply) => {
             mx.metrics.refuse("policy");
             mx.metrics.message("refused");
+            tell(None);
             return reply;
         }
         Disposition::Accept { mailbox } => mailbox,
     };
+    tell(Some(mailbox));
     let destinations = destinations(mx, &envelope, mailbox);
+    if let Some(reply) = reported.take(mx, &facts, &raw, !destinations.is_empty()).await {
+        return reply;
+    }
     if destinations.is_empty() {
         // The accounts were removed since RCPT.
         mx.metrics.message("refused");

@@ -1,6 +1,6 @@
 //! One session: who may send to whom.
 
-use crate::{Mx, receive};
+use crate::{Mx, intake, receive};
 use wardpost_directory::Resolution;
 use wardpost_mail::{Domain, EnhancedStatus, Recipient, Reply, ReversePath};
 use wardpost_smtp::{Channel, Event, MailParameters, Refusal};
@@ -107,6 +107,10 @@ impl Visit {
             Resolution::Accounts(_) => {
                 self.recipients += 1;
                 Reply::new(250, EnhancedStatus::new(2, 1, 5), "Recipient taken")
+            }
+            Resolution::Unknown if intake::kind(&mx.directory, &recipient.address).is_some() => {
+                self.recipients += 1;
+                Reply::new(250, EnhancedStatus::new(2, 1, 5), "Reports are taken")
             }
             Resolution::Unknown => {
                 mx.metrics.refuse("unknown_recipient");

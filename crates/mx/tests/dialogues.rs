@@ -3,7 +3,8 @@
 //!
 //! - `inbox dana 1`, `junk dana 1`: how many messages the mailbox has;
 //! - `has dana TEXT`, `lacks dana TEXT`: the first message in the inbox (`\r\n` are escapes);
-//! - `refused REASON 2`: the counter.
+//! - `refused REASON 2`: the counter;
+//! - `tls-reports 2 1`: TLS reports about us, and how many of them are proven.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking.
 
@@ -22,9 +23,10 @@ use wardpost_mailbox::{AccountMail, Mailboxes, SpecialUse};
 use wardpost_mx::{Claim, Facts, Guessing, Mx, SenderFacts, Settings};
 use wardpost_net::{Accepted, ServerTls, Shutdown, Stream};
 use wardpost_policy::{
-    ArcEvidence, ArcResult, DmarcEvidence, DmarcPolicy, DmarcResult, InboundFacts, SenderEvidence,
-    SpfEvidence, SpfResult,
+    ArcEvidence, ArcResult, DkimEvidence, DkimResult, DmarcEvidence, DmarcPolicy, DmarcResult,
+    InboundFacts, SenderEvidence, SpfEvidence, SpfResult,
 };
+use wardpost_reports::{Reports, TlsReceived};
 use wardpost_smtp_io::Timing;
 use wardpost_store::Store;
 use wardpost_wall::{Visitor, Wall};
@@ -51,7 +53,18 @@ impl SenderFacts for ByName {
         };
         let inbound = InboundFacts { dmarc, dmarc_policy, ..InboundFacts::BARE };
         let authentication_results = "mail.clinic.test;\r\n\tspf=none".to_owned();
-        Facts { inbound, authentication_results, evidence: nothing_found() }
+        let mut evidence = nothing_found();
+        if let ReversePath::Address(from) = claim.sender
+            && from.domain().as_str() == "signed.test"
+        {
+            evidence.dkim.push(DkimEvidence {
+                domain: "signed.test".to_owned(),
+                selector: "s".to_owned(),
+                result: DkimResult::Pass,
+                reason: None,
+            });
+        }
+        Facts { inbound, authentication_results, evidence }
     }
 }
 
@@ -85,6 +98,7 @@ struct Practice {
     directory: Directory,
     mailboxes: Mailboxes,
     wall: Wall,
+    reports: Reports,
     shutdown: Shutdown,
     _certificate: tempfile::TempDir,
 }
@@ -112,6 +126,19 @@ fn settings() -> Settings {
     }
 }
 
+/// Noon of 2 April 2016, UTC.
+const NOON: u64 = 1_459_598_400;
+
+fn reports(store: &Store) -> Reports {
+    let settings = wardpost_reports::Settings {
+        domain: Domain::parse("clinic.test").unwrap(),
+        organization: "Clinic".to_owned(),
+        contact: Address::parse("postmaster@clinic.test").unwrap(),
+        clock: Arc::new(|| std::time::UNIX_EPOCH + Duration::from_secs(NOON)),
+    };
+    Reports::open(store.clone(), settings).unwrap()
+}
+
 impl Practice {
     async fn open(settings: Settings) -> Self {
         let store = Store::in_memory();
@@ -126,6 +153,7 @@ impl Practice {
             directory.add_account(new).await.unwrap();
         }
         let wall = Wall::open(store.clone()).unwrap();
+        let reports = reports(&store);
         let mailboxes = Mailboxes::new(store);
         let certificate = tempfile::tempdir().unwrap();
         let tls = ServerTls::self_signed(certificate.path(), &settings.hostname).unwrap();
@@ -137,9 +165,10 @@ impl Practice {
             mailboxes.clone(),
             facts,
             wall.clone(),
+            reports.clone(),
         );
         let shutdown = Shutdown::new();
-        Self { mx, directory, mailboxes, wall, shutdown, _certificate: certificate }
+        Self { mx, directory, mailboxes, wall, reports, shutdown, _certificate: certificate }
     }
 
     /// A client's end of a new connection.
@@ -214,6 +243,12 @@ impl Checks for Practice {
             ["lacks", login, text] => {
                 let first = self.first(login).await;
                 assert!(!first.contains(text), "{what}:\n{first}");
+            }
+            ["tls-reports", n, proven] => {
+                let found = self.reports.tls_received(7).unwrap();
+                let is_proven = |report: &&TlsReceived| report.origin.trusted;
+                let count = (found.len(), found.iter().filter(is_proven).count());
+                assert_eq!(format!("{} {}", count.0, count.1), format!("{n} {proven}"), "{what}");
             }
             ["refused", reason, n] => assert_eq!(self.refused(reason).to_string(), *n, "{what}"),
             _ => panic!("what is {what:?}?"),

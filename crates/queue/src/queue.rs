@@ -241,13 +241,25 @@ impl Queue {
     /// # Errors
     /// When routes and recipients do not match, or the store cannot write (then nothing was taken).
     pub async fn enqueue(&self, item: NewItem) -> Result<(QueueId, Committed), QueueError> {
+        self.enqueue_with(item, Batch::new()).await
+    }
+
+    /// As [`Queue::enqueue`], with `also` in the same commit: both happen, or neither.
+    ///
+    /// # Errors
+    /// As there, or when a precondition in `also` does not hold.
+    pub async fn enqueue_with(
+        &self,
+        item: NewItem,
+        also: Batch,
+    ) -> Result<(QueueId, Committed), QueueError> {
         records::check(&item)?;
         let shared = self.shared.clone();
         // On its own task: a caller that goes away must not leave a committed item unscheduled.
         run_to_end(async move {
             let id = shared.ids.lock().await.take(&shared.store, 1).await?;
             let created = shared.now();
-            let mut batch = Batch::new();
+            let mut batch = also;
             records::put_item(&mut batch, id, &item, created)?;
             let committed = shared.store.commit(batch).await?;
             shared.schedule_new(id, &item, created);

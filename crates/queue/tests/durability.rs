@@ -15,7 +15,7 @@ use wardpost_policy::Route;
 use wardpost_queue::{
     Evidence, Kind, NewItem, Options, Outcome, Queue, QueueError, RecipientState, Record, Work,
 };
-use wardpost_store::{Column, CommitError, Store};
+use wardpost_store::{Batch, Column, CommitError, Store};
 
 const DIRECT: Route = Route::Direct { floor: TlsGrade::T3 };
 const MINUTE: Duration = Duration::from_secs(60);
@@ -315,6 +315,23 @@ async fn outcome_follow_up_and_parcel_are_one_commit() {
     assert_eq!((work.kind, work.route.clone()), (Kind::Report, Route::Local));
     bench.deliver(work).await;
     assert_eq!(bench.records(), 0);
+}
+
+#[tokio::test]
+async fn a_message_is_taken_with_the_callers_changes_or_not_at_all() {
+    let mut bench = Bench::new().await;
+    let also = || {
+        let mut also = Batch::new();
+        also.require_absent(Column::Report, b"sent".as_slice());
+        also.put(Column::Report, b"sent".as_slice(), b"");
+        also
+    };
+    bench.queue.enqueue_with(report(), also()).await.unwrap();
+    let second = bench.queue.enqueue_with(report(), also()).await;
+    assert!(matches!(second, Err(QueueError::Commit(CommitError::Conflict))));
+    assert_eq!(bench.queue.depth(), 1);
+    bench.crash().await;
+    assert_eq!(bench.queue.depth(), 1);
 }
 
 #[tokio::test]

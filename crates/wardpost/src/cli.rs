@@ -69,7 +69,7 @@ pub(crate) enum ControlCommand {
     /// Rules for single domains: how good TLS must be, what is trusted, which way mail goes.
     #[command(subcommand)]
     Pin(PinCommand),
-    /// What has been counted.
+    /// What has been counted, and what mail servers tell each other.
     #[command(subcommand)]
     Report(ReportCommand),
     /// Who may send to us without TLS although others may not.
@@ -379,6 +379,20 @@ pub(crate) enum ReportCommand {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=30))]
         days: u16,
     },
+    /// How TLS to our servers went, as other servers report it, and what to do about failures.
+    Tls {
+        /// How many days back.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=90))]
+        days: u32,
+    },
+    /// Who sends mail in our name, as other servers report it, and whether it was proven to be ours.
+    Dmarc {
+        /// How many days back.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=90))]
+        days: u32,
+    },
+    /// Send our own reports about others now, instead of after midnight UTC.
+    SendNow,
 }
 
 #[derive(Debug, Subcommand)]

@@ -87,9 +87,7 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
         ControlCommand::Parcel(command) => Request::Parcel(parcel(command)),
         ControlCommand::Sts(StsCommand::List) => Request::Sts(StsRequest::List),
         ControlCommand::Pin(command) => Request::Pin(pin(command)?),
-        ControlCommand::Report(ReportCommand::Cleartext { days }) => {
-            Request::Report(ReportRequest::Cleartext { days })
-        }
+        ControlCommand::Report(command) => Request::Report(report(command)),
         ControlCommand::Exception(command) => Request::Exception(exception(command)),
         ControlCommand::Status => Request::Status,
     })
@@ -187,6 +185,15 @@ fn exception(command: ExceptionCommand) -> ExceptionRequest {
         ExceptionCommand::Add { who, days, reason } => ExceptionRequest::Add { who, days, reason },
         ExceptionCommand::List => ExceptionRequest::List,
         ExceptionCommand::Remove { who } => ExceptionRequest::Remove { who },
+    }
+}
+
+fn report(command: ReportCommand) -> ReportRequest {
+    match command {
+        ReportCommand::Cleartext { days } => ReportRequest::Cleartext { days },
+        ReportCommand::Tls { days } => ReportRequest::Tls { days },
+        ReportCommand::Dmarc { days } => ReportRequest::Dmarc { days },
+        ReportCommand::SendNow => ReportRequest::SendNow,
     }
 }
 

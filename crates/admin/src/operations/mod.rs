@@ -7,6 +7,7 @@ mod domain;
 mod parcel;
 mod pin;
 mod queue;
+mod report;
 mod route;
 mod status;
 mod sts;
@@ -14,7 +15,7 @@ mod tls;
 mod wall;
 
 use crate::error::Failure;
-use crate::request::{ReportRequest, Request};
+use crate::request::Request;
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
 use wardpost_publish::{KeyPlan, OwnPolicy};
 use wardpost_queue::Queue;
+use wardpost_reports::{Reports, ReportsError, SentNow};
 use wardpost_sts::Policies;
 use wardpost_wall::Wall;
 
@@ -61,6 +63,13 @@ pub trait RouteExplainer: Send + Sync {
     async fn explain(&self, from: &Address, to: &Address) -> RouteView;
 }
 
+/// Sends reports to other domains.
+#[async_trait]
+pub trait ReportSender: Send + Sync {
+    /// Makes and sends reports of everything counted so far.
+    async fn send_now(&self) -> Result<SentNow, ReportsError>;
+}
+
 /// Everything requests are about.
 pub struct Parts {
     /// Accounts, aliases and domains.
@@ -83,6 +92,10 @@ pub struct Parts {
     pub floor: TlsGrade,
     /// Who is kept out for want of TLS, and exceptions.
     pub wall: Wall,
+    /// What is counted for reports, and what reports say about us.
+    pub reports: Reports,
+    /// Who sends reports.
+    pub reporter: Arc<dyn ReportSender>,
     /// The program.
     pub host: Arc<dyn Host>,
     /// The judge of routes.
@@ -119,7 +132,7 @@ impl Admin {
             Request::Parcel(request) => self.parcel(request).await,
             Request::Sts(request) => self.sts(&request),
             Request::Pin(request) => self.pin(request).await,
-            Request::Report(ReportRequest::Cleartext { days }) => Ok(self.cleartext_report(days)),
+            Request::Report(request) => self.report(request).await,
             Request::Exception(request) => self.exception(request).await,
         }
     }

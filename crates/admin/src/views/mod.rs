@@ -7,6 +7,7 @@ mod parcel;
 mod path;
 mod pin;
 mod queue;
+mod report;
 mod route;
 mod status;
 mod sts;
@@ -21,6 +22,7 @@ pub use parcel::{CodeView, ParcelRow};
 pub use path::{DnssecView, FailureView, PathView, PeerCertificateView, StsView, TlsaView};
 pub use pin::{PinView, SmarthostView};
 pub use queue::{EvidenceView, QueueItemView, QueueRecipientView};
+pub use report::{DmarcReportsView, ReportsSentView, TlsReportsView};
 pub use route::{HopView, RouteView};
 pub use status::{CertificateView, ListenerView, StatusView};
 pub use sts::StsPolicyView;
@@ -76,6 +78,12 @@ pub enum Answer {
     Pin(Box<PinView>),
     /// All rules for domains.
     Pins(Vec<PinView>),
+    /// What others say of TLS sessions with our servers.
+    TlsReports(TlsReportsView),
+    /// What others say of mail in our name.
+    DmarcReports(DmarcReportsView),
+    /// What became of our own reports.
+    ReportsSent(ReportsSentView),
     /// Who came without TLS.
     Cleartext(CleartextView),
     /// Exceptions from TLS.
@@ -109,6 +117,9 @@ impl Answer {
             Self::StsPolicies(it) => serde_json::to_string_pretty(it),
             Self::Pin(it) => serde_json::to_string_pretty(it),
             Self::Pins(it) => serde_json::to_string_pretty(it),
+            Self::TlsReports(it) => serde_json::to_string_pretty(it),
+            Self::DmarcReports(it) => serde_json::to_string_pretty(it),
+            Self::ReportsSent(it) => serde_json::to_string_pretty(it),
             Self::Cleartext(it) => serde_json::to_string_pretty(it),
             Self::Exceptions(it) => serde_json::to_string_pretty(it),
         }
@@ -139,6 +150,9 @@ impl fmt::Display for Answer {
             Self::StsPolicies(it) => sts::policies(it, f),
             Self::Pin(it) => it.fmt(f),
             Self::Pins(it) => pin::pins(it, f),
+            Self::TlsReports(it) => it.fmt(f),
+            Self::DmarcReports(it) => it.fmt(f),
+            Self::ReportsSent(it) => it.fmt(f),
             Self::Cleartext(it) => it.fmt(f),
             Self::Exceptions(it) => wall::exceptions(it, f),
         }

@@ -20,6 +20,7 @@ use wardpost_parcel::{Options as ParcelOptions, Parcels};
 use wardpost_pins::Pins;
 use wardpost_policy::Route;
 use wardpost_queue::{ItemView, Kind, NewItem, Options as QueueOptions, Queue, RecipientView};
+use wardpost_reports::Reports;
 use wardpost_signer::Signer;
 use wardpost_store::Store;
 use wardpost_verdict::{Roots, StsFacts, StsPolicy};
@@ -40,6 +41,7 @@ pub struct World {
     pub courier: Arc<Courier>,
     pub registry: Registry,
     pub store: Store,
+    pub reports: Reports,
     pub dana: AccountId,
     pub lee: AccountId,
     shutdown: Shutdown,
@@ -97,6 +99,7 @@ impl World {
         let sts = StsTable::default();
         let mut roots = Roots::new();
         roots.add(ca.der()).unwrap();
+        let reports = reports(&store);
         let parts = Parts {
             resolver: Arc::new(dns.clone()),
             sts: Arc::new(sts.clone()),
@@ -108,6 +111,7 @@ impl World {
             mailboxes: mailboxes.clone(),
             directory: directory.clone(),
             signer: Arc::new(Signer::new(&[]).unwrap()),
+            reports: reports.clone(),
         };
         let courier = Courier::new(settings(), parts, &registry).unwrap();
         let shutdown = Shutdown::new();
@@ -124,6 +128,7 @@ impl World {
             courier,
             registry,
             store,
+            reports,
             dana,
             lee,
             shutdown,
@@ -294,6 +299,16 @@ fn rests(item: &ItemView) -> bool {
     item.recipients
         .iter()
         .any(|r| r.attempts > 0 && matches!(&r.state, Waiting { next_due } if due(next_due)))
+}
+
+fn reports(store: &Store) -> Reports {
+    let settings = wardpost_reports::Settings {
+        domain: domain("clinic.test"),
+        organization: "Elm Street Practice".into(),
+        contact: address("postmaster@clinic.test"),
+        clock: Arc::new(SystemTime::now),
+    };
+    Reports::open(store.clone(), settings).unwrap()
 }
 
 fn settings() -> Settings {

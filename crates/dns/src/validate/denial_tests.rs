@@ -228,20 +228,24 @@ fn costly_hashes_prove_little_and_very_costly_ones_nothing() {
 #[test]
 fn records_of_other_parameters_or_zones_are_left_out() {
     let model = Model::new();
-    let first = model.nsec3(false, 0)[..1].to_vec();
-    let mixed = [first.clone(), model.nsec3(false, 1)].concat();
-    let (alone, with_others) = (denial(&model.zone, &[], &first), denial(&model.zone, &[], &mixed));
-    for name in names() {
-        let truth = alone.absence(&name, RecordType::MX);
-        assert_eq!(with_others.absence(&name, RecordType::MX), truth, "{name}");
-    }
+    let (mut mixed, other) = (model.nsec3(false, 0), model.nsec3(false, 1));
+    mixed.truncate(1);
+    mixed.extend(other);
+    let proofs = names()
+        .iter()
+        .filter(|name| {
+            denial(&model.zone, &[], &mixed).absence(name, RecordType::MX)
+                == Some((Absence::Name, Strength::Full))
+        })
+        .count();
+    assert_eq!(proofs, 0, "a proof takes more than one record here");
     let nsec3 = model.nsec3(false, 0);
     let above = name("test.");
     assert_eq!(denial(&above, &[], &nsec3).absence(&name("a.z.test."), RecordType::MX), None);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Whoever shows only some of a zone's records cannot prove with them what is not so.
     #[test]

@@ -10,6 +10,7 @@ mod dns;
 mod metrics;
 mod ports;
 pub(crate) mod publishing;
+mod reports;
 mod roles;
 mod signals;
 mod state;
@@ -94,6 +95,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let dns = tokio::spawn(dns::watch(resolver, state.store.clone(), dns::record(config)));
     let watching = tokio::spawn(Arc::clone(&publishing).watch());
+    let reporting = tokio::spawn(roles.reporting.clone().run());
     let counting = tokio::spawn(write_counts(state.wall.clone()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
@@ -106,8 +108,12 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     dns.abort();
     watching.abort();
     counting.abort();
+    reporting.abort();
     stop(&shutdown, running, courier).await;
     flush(&state.wall).await;
+    if let Err(error) = state.reports.flush().await {
+        tracing::warn!(%error, "the last counts for reports could not be written");
+    }
     control_stop.begin();
     // The task ends with the request just made; that it may have panicked changes nothing now.
     let _ = control.await;
@@ -150,6 +156,8 @@ fn parts(
         pins: state.pins.clone(),
         floor: config.transport.floor,
         wall: state.wall.clone(),
+        reports: state.reports.clone(),
+        reporter: Arc::new(roles.reporting.clone()),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
     }

@@ -2,6 +2,7 @@
 
 use super::adapters::signer;
 use super::publishing::mta_sts;
+use super::reports::Reporting;
 use super::state::State;
 use crate::failure::Failure;
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wardpost_config::Config;
 use wardpost_courier::{Courier, StsPolicies};
-use wardpost_dns::HickoryResolver;
+use wardpost_dns::{HickoryResolver, Resolver};
 use wardpost_imap::Imap;
 use wardpost_mail::{Address, Domain};
 use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
@@ -37,6 +38,7 @@ pub(crate) struct Roles {
     pub(crate) portal: Arc<Portal>,
     pub(crate) courier: Arc<Courier>,
     pub(crate) policies: Policies,
+    pub(crate) reporting: Reporting,
 }
 
 impl Roles {
@@ -50,6 +52,8 @@ impl Roles {
         let signer = Arc::new(signer(state.directory.clone()));
         let policies = policies(state, &resolver, &roots)?;
         let registry = Registry::new();
+        let asks: Arc<dyn Resolver> = Arc::new(resolver.clone());
+        let reporting = Reporting::new(config, state, asks, Arc::clone(&signer), &roots)?;
         let roles = Self {
             mx: mx(config, state, tls, &resolver)?,
             submission: submission(config, state, tls, &signer),
@@ -57,8 +61,10 @@ impl Roles {
             portal: portal(config, state, tls)?,
             courier: courier(config, state, resolver, roots, &policies, &signer, &registry)?,
             policies,
+            reporting,
             registry,
         };
+        state.reports.metrics().register(&roles.registry).map_err(Failure::from_error)?;
         roles.register().map_err(Failure::from_error)?;
         Ok(roles)
     }
@@ -94,6 +100,7 @@ fn mx(
         state.mailboxes.clone(),
         Arc::new(Senders(SenderAuth::new(resolver.hickory(), senders))),
         state.wall.clone(),
+        state.reports.clone(),
     ))
 }
 
@@ -188,6 +195,7 @@ fn courier(
         mailboxes: state.mailboxes.clone(),
         directory: state.directory.clone(),
         signer: Arc::clone(signer),
+        reports: state.reports.clone(),
     };
     Courier::new(courier_settings(config)?, parts, registry).map_err(Failure::from_error)
 }

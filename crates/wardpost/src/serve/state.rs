@@ -1,15 +1,18 @@
 //! What the daemon keeps: the store and everything in it.
 
 use crate::failure::Failure;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use wardpost_config::Config;
 use wardpost_directory::Directory;
 use wardpost_keys::SystemKey;
+use wardpost_mail::Address;
 use wardpost_mailbox::Mailboxes;
 use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
 use wardpost_publish::KeyPlan;
 use wardpost_queue::Queue;
+use wardpost_reports::Reports;
 use wardpost_store::Store;
 use wardpost_wall::Wall;
 
@@ -23,6 +26,7 @@ pub(crate) struct State {
     pub(crate) keys: KeyPlan,
     pub(crate) pins: Pins,
     pub(crate) wall: Wall,
+    pub(crate) reports: Reports,
 }
 
 impl State {
@@ -45,6 +49,7 @@ impl State {
             keys: KeyPlan::open(store.clone()).map_err(Failure::from_error)?,
             pins: Pins::open(store.clone()).map_err(Failure::from_error)?,
             wall: Wall::open(store.clone()).map_err(Failure::from_error)?,
+            reports: reports(config, store.clone())?,
             store,
         })
     }
@@ -65,6 +70,17 @@ fn directory_options(config: &Config) -> wardpost_directory::Options {
         dkim_overlap: config.queue.give_up + Duration::from_secs(7 * 24 * 3600),
         ..wardpost_directory::Options::default()
     }
+}
+
+fn reports(config: &Config, store: Store) -> Result<Reports, Failure> {
+    let contact = Address::parse(&format!("postmaster@{}", config.domain));
+    let settings = wardpost_reports::Settings {
+        domain: config.domain.clone(),
+        organization: config.practice.name.clone(),
+        contact: contact.map_err(Failure::from_error)?,
+        clock: Arc::new(SystemTime::now),
+    };
+    Reports::open(store, settings).map_err(Failure::from_error)
 }
 
 fn queue_options(config: &Config) -> wardpost_queue::Options {
