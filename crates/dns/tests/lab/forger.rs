@@ -49,15 +49,24 @@ fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
+/// A port that is free both for UDP and TCP: the first may be taken for the second already.
+fn sockets() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()) {
+            return (udp, tcp);
+        }
+    }
+}
+
 /// Puts a forger before a server; he works until the test's process ends.
 pub(crate) fn forge(
     server: SocketAddr,
     tamper: impl Fn(&Query, Message, Knot) -> Message + Send + Sync + 'static,
 ) -> SocketAddr {
     let tamper: Arc<Tamper> = Arc::new(tamper);
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (udp, tcp) = sockets();
     let address = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(address).unwrap();
     let knot = Knot(server);
     let over_udp = Arc::clone(&tamper);
     thread::spawn(move || {
