@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use wardpost_tests::destinations::{COLLEAGUE, Destination};
+use wardpost_tests::destinations::COLLEAGUE;
 use wardpost_tests::knot::{Proof, Zone};
 use wardpost_tests::practice::{PATIENCE, Practice, exists, message};
 use wardpost_tests::smtp::Smtp;

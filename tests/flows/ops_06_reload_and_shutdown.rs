@@ -1,6 +1,7 @@
 //! SIGHUP takes a new certificate without dropping anybody; SIGTERM lets everybody finish and ends.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use wardpost_tests::practice::{Practice, message};
@@ -15,8 +16,11 @@ fn ops_06_sighup_swaps_the_certificate() -> Result<()> {
     open.must("SELECT INBOX")?;
     let before = served_serial(&practice)?;
 
-    // The lab's authority writes to the same files that the configuration names.
-    practice.lab.ca.issue(&[HOSTNAME])?;
+    // A new certificate in the files that the configuration names.
+    let next = practice.lab.ca.issue(&[HOSTNAME])?;
+    let certificate = configured(&practice, "certificate")?;
+    fs::copy(&next.key, configured(&practice, "private_key")?)?;
+    fs::copy(&next.certificate, &certificate)?;
     assert_eq!(served_serial(&practice)?, before, "taken without being told");
     practice.wardpost.process().ok_or("it does not run")?.signal("HUP")?;
     wait_for("the new certificate", Duration::from_secs(10), || {
@@ -29,7 +33,6 @@ fn ops_06_sighup_swaps_the_certificate() -> Result<()> {
     assert!(told.contains("* 1 EXISTS"), "the open session is deaf: {told}");
 
     // A broken file changes nothing, and is complained about.
-    let certificate = practice.lab.root().join(format!("ca/{HOSTNAME}-2046.pem"));
     fs::write(&certificate, "not a certificate")?;
     let good = served_serial(&practice)?;
     practice.wardpost.process().ok_or("it does not run")?.signal("HUP")?;
@@ -38,6 +41,13 @@ fn ops_06_sighup_swaps_the_certificate() -> Result<()> {
     })?;
     assert_eq!(served_serial(&practice)?, good);
     Ok(())
+}
+
+/// The file that a key of the configuration names.
+fn configured(practice: &Practice, key: &str) -> Result<PathBuf> {
+    let text = fs::read_to_string(practice.wardpost.config())?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_prefix('='));
+    Ok(line.ok_or("it is not configured")?.trim().trim_matches('"').into())
 }
 
 /// The serial number of the certificate that port 993 shows.

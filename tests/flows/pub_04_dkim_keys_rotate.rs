@@ -9,6 +9,7 @@ use wardpost_tests::postfix::Postfix;
 use wardpost_tests::practice::{PATIENCE, Practice, message};
 use wardpost_tests::{DOMAIN, Lab, Result, wait_for};
 
+/// For Debian's Python, whose packages these modules are.
 /// Prints the selector and the result of each signature of the message on standard input.
 const VERIFY: &str = "
 import re, sys, dkim, dns.resolver
@@ -28,7 +29,7 @@ for n, value in enumerate(found):
 
 fn verify(lab: &Lab, message: &str) -> Result<String> {
     let (server, port) = (lab.dns.address.ip().to_string(), lab.dns.address.port().to_string());
-    let mut python = Command::new("python3")
+    let mut python = Command::new("/usr/bin/python3")
         .args(["-c", VERIFY, &server, &port])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
