@@ -39,14 +39,14 @@ pub(crate) struct Line {
 /// Who sends.
 enum Sender {
     Wardpost(Box<Practice>),
-    Postfix(Postfix, Lab),
+    Postfix(Box<(Postfix, Lab)>),
 }
 
 impl Sender {
     fn lab(&self) -> &Lab {
         match self {
             Self::Wardpost(practice) => &practice.lab,
-            Self::Postfix(_, lab) => lab,
+            Self::Postfix(sender) => &sender.1,
         }
     }
 
@@ -54,7 +54,8 @@ impl Sender {
     fn session(&self) -> Result<Smtp> {
         match self {
             Self::Wardpost(practice) => submission(practice),
-            Self::Postfix(postfix, lab) => {
+            Self::Postfix(sender) => {
+                let (postfix, lab) = &**sender;
                 let mut smtp = Smtp::connect(postfix.address)?;
                 smtp.starttls(&lab.ca, "mx.clinic.test")?;
                 Ok(smtp)
@@ -99,7 +100,7 @@ fn postfix() -> Result<Sender> {
         "default_process_limit = 200",
     ];
     let postfix = Postfix::start(&lab, "mx.clinic.test", &[face], &extra)?;
-    Ok(Sender::Postfix(postfix, lab))
+    Ok(Sender::Postfix(Box::new((postfix, lab))))
 }
 
 fn lines(sender: &Sender, quick: bool) -> Result<Vec<Line>> {

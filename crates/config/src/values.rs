@@ -10,7 +10,7 @@ use wardpost_mail::Domain;
 pub enum CleartextException {
     /// Peers in a network, e.g. `192.0.2.7` or `192.0.2.0/24`: a scanner or fax machine in the office.
     Network {
-        /// Any address of the network.
+        /// The network's first address: the bits that do not count are zero.
         address: IpAddr,
         /// How many leading bits count.
         prefix: u8,
@@ -52,7 +52,7 @@ impl CleartextException {
         if prefix > longest {
             return Err(NetworkError::Prefix(longest));
         }
-        Ok(Self::Network { address, prefix })
+        Ok(Self::Network { address: first_of(address, prefix), prefix })
     }
 
     /// Whether it covers this peer, or this domain of MAIL FROM.
@@ -64,25 +64,28 @@ impl CleartextException {
     }
 }
 
-/// As [`CleartextException::parse`] reads it, the bits that do not count cleared.
+/// The address with the bits after the prefix cleared, so that one network has one form.
+fn first_of(address: IpAddr, prefix: u8) -> IpAddr {
+    let cleared = |bits: u128, longest: u8| {
+        let idle = u32::from(longest - prefix);
+        bits.checked_shr(idle).and_then(|bits| bits.checked_shl(idle)).unwrap_or(0)
+    };
+    match address {
+        // No more than 32 bits were taken from it.
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(cleared(v4.to_bits().into(), 32) as u32).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(cleared(v6.to_bits(), 128)).into(),
+    }
+}
+
+/// As [`CleartextException::parse`] reads it.
 impl fmt::Display for CleartextException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network { address, prefix } => {
-                let (bits, longest) = match address {
-                    IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
-                    IpAddr::V6(address) => (address.to_bits(), 128),
-                };
-                let idle = u32::from(longest - prefix);
-                let bits = bits.checked_shr(idle).and_then(|b| b.checked_shl(idle)).unwrap_or(0);
-                let network: IpAddr = match address {
-                    // No more than 32 bits were taken from it.
-                    IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
-                    IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
-                };
+                let longest = if address.is_ipv4() { 32 } else { 128 };
                 match *prefix == longest {
-                    true => write!(f, "{network}"),
-                    false => write!(f, "{network}/{prefix}"),
+                    true => write!(f, "{address}"),
+                    false => write!(f, "{address}/{prefix}"),
                 }
             }
             Self::Domain(domain) => domain.fmt(f),
