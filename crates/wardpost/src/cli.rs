@@ -243,7 +243,7 @@ pub(crate) enum TlsCommand {
         /// deliver to us until they know the new key.
         #[arg(long)]
         force: bool,
-        /// With [tls]: the new file (mode 0600) to write the next key to; by default beside the
+        /// With certificate files: the new file (mode 0600) to write the next key to; by default beside the
         /// configured key, with `.next` added to its name.
         #[arg(long, value_name = "FILE")]
         key_out: Option<PathBuf>,

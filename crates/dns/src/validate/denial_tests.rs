@@ -228,17 +228,15 @@ fn costly_hashes_prove_little_and_very_costly_ones_nothing() {
 #[test]
 fn records_of_other_parameters_or_zones_are_left_out() {
     let model = Model::new();
-    let (mut mixed, other) = (model.nsec3(false, 0), model.nsec3(false, 1));
-    mixed.truncate(1);
+    let (mut one, other) = (model.nsec3(false, 0), model.nsec3(false, 1));
+    one.truncate(1);
+    let mut mixed = one.clone();
     mixed.extend(other);
-    let proofs = names()
-        .iter()
-        .filter(|name| {
-            denial(&model.zone, &[], &mixed).absence(name, RecordType::MX)
-                == Some((Absence::Name, Strength::Full))
-        })
-        .count();
-    assert_eq!(proofs, 0, "a proof takes more than one record here");
+    for name in names() {
+        let alone = denial(&model.zone, &[], &one).absence(&name, RecordType::MX);
+        let among = denial(&model.zone, &[], &mixed).absence(&name, RecordType::MX);
+        assert_eq!(among, alone, "{name}: what the first record does not prove, nothing does");
+    }
     let nsec3 = model.nsec3(false, 0);
     let above = name("test.");
     assert_eq!(denial(&above, &[], &nsec3).absence(&name("a.z.test."), RecordType::MX), None);
