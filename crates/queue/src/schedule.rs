@@ -5,10 +5,11 @@
 //! pickups. A lane has a cap of concurrent leases. Lanes that have something due take turns, the one
 //! served longest ago first, so a full lane costs the others nothing.
 //!
-//! Domains whose servers let us wait are another matter: a thousand of them, one attempt each, would hold
-//! every worker there is. So each lane has a [`Pace`], the one that it showed last. A lane nobody knows
-//! begins with few leases; a brisk one may have its whole cap; a slow one has one lease at a time, comes
-//! after the others in three turns of four, and all slow lanes together have a share that leaves room.
+//! Domains whose servers let us wait, or do not answer, are another matter: a thousand of them, one attempt
+//! each, would hold every worker there is. So each lane has a [`Pace`], the one that it showed last. A lane
+//! nobody knows begins with few leases; a brisk one may have its whole cap; a slow one has one lease at a
+//! time, comes after the others in three turns of four, and all slow lanes together have a share that leaves
+//! room.
 //! Some of the workers draw from brisk lanes only ([`Draw::Brisk`]): what goes to a domain that answers is
 //! never held up by any number of those that do not.
 //!
@@ -354,7 +355,11 @@ impl Schedule {
         if draw == Draw::Brisk {
             return brisk.map(|(_, number)| number);
         }
-        let known = [brisk, first(Pace::Unknown)].into_iter().flatten().min();
+        // Of lanes that nobody knows the oldest and the newest take turns: a fresh message to a new
+        // domain does not wait behind a thousand others that came at once, and none of those for ever.
+        let unknown = &self.ready[Pace::Unknown.index()];
+        let unknown = if self.turn.is_multiple_of(2) { unknown.first() } else { unknown.last() };
+        let known = [brisk, unknown.copied()].into_iter().flatten().min();
         let slow = first(Pace::Slow).filter(|_| self.slow_leases < self.caps.slow.max(1));
         let next = if self.turn.is_multiple_of(4) { slow.or(known) } else { known.or(slow) };
         next.map(|(_, number)| number)
@@ -391,7 +396,8 @@ impl Schedule {
             }
         }
         let lane = state.lane;
-        let pace = Pace::of(now.saturating_sub(state.leased_at));
+        let ended = standings.iter().any(|(_, standing)| *standing == Standing::Ended);
+        let pace = Pace::of(now.saturating_sub(state.leased_at), ended);
         self.enter(id, group);
         self.change_lane(lane, |lane| {
             if matches!(lane.lane, Lane::Domain(_)) {

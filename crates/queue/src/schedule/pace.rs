@@ -9,22 +9,23 @@ pub(super) const SLOW_MS: u64 = 10_000;
 /// lane is always safe.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// How fast a lane answered last.
+/// How well a lane did last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Pace {
-    /// The last attempt ended in good time, whatever came of it.
+    /// The last attempt came to an end for somebody, and in good time.
     Brisk,
     /// Nobody knows yet.
     #[default]
     Unknown,
-    /// The last attempt dawdled, or one that is under way does.
+    /// The last attempt dawdled, or one that is under way does; or it came to nothing, as where no server
+    /// takes the connection: another message would fare no better.
     Slow,
 }
 
 impl Pace {
-    /// The pace that an attempt shows.
-    pub(super) fn of(elapsed_ms: u64) -> Self {
-        if elapsed_ms >= SLOW_MS { Self::Slow } else { Self::Brisk }
+    /// The pace that an attempt shows which `ended` somebody's wait, or did not.
+    pub(super) fn of(elapsed_ms: u64, ended: bool) -> Self {
+        if elapsed_ms >= SLOW_MS || !ended { Self::Slow } else { Self::Brisk }
     }
 
     /// One set of ready lanes a pace.

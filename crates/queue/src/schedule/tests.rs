@@ -66,7 +66,8 @@ fn lanes_with_work_take_turns() {
         .map(|_| schedule.lease(0, Draw::Any).is_some_and(|leased| leased.id.0 % 3 == 2))
         .collect();
     assert_eq!(served.iter().filter(|&&b| b).count(), 10, "{served:?}");
-    assert!(served.windows(2).all(|pair| pair[0] != pair[1]), "{served:?}");
+    let thrice = |turns: &[bool]| turns.iter().all(|turn| *turn == turns[0]);
+    assert!(!served.windows(3).any(thrice), "{served:?}");
 }
 
 #[test]
@@ -216,6 +217,34 @@ fn any_number_of_slow_lanes_leaves_room_and_comes_last() {
     assert!(rest[..2].contains(&1001), "at most one slow lane came before: {rest:?}");
     assert_eq!(rest.len(), 1 + CAPS.slow);
     assert_eq!(schedule.next_wake(Draw::Any), None, "until one of them is heard of");
+}
+
+#[test]
+fn a_lane_whose_attempts_come_to_nothing_is_slow_however_quickly() {
+    let mut schedule = Schedule::new(CAPS);
+    for id in 0..4 {
+        schedule.add(QueueId(id), 0, &[entry(0, "refuses.test", 0)]);
+    }
+    let one = schedule.lease(0, Draw::Any).unwrap();
+    schedule.give_back(one.id, one.group, &[(0, Standing::Due(90_000))], 0, 1);
+    assert_eq!(schedule.lease(1, Draw::Brisk), None);
+    let two = schedule.lease(1, Draw::Any).unwrap();
+    assert_eq!(schedule.lease(1, Draw::Any), None, "one at a time");
+    schedule.give_back(two.id, two.group, &[(0, Standing::Ended)], 0, 2);
+    assert!(schedule.lease(2, Draw::Brisk).is_some(), "until something arrives");
+}
+
+#[test]
+fn a_new_domain_does_not_wait_behind_a_thousand_others() {
+    let mut schedule = Schedule::new(CAPS);
+    for id in 0..1000 {
+        schedule.add(QueueId(id), 0, &[entry(0, &format!("new{id}.test"), 0)]);
+    }
+    let leased: Vec<u64> = (0..4).filter_map(|_| lease_id(&mut schedule, 0)).collect();
+    assert!(leased.contains(&0) && leased.contains(&999), "oldest and newest in turn: {leased:?}");
+    schedule.add(QueueId(1000), 0, &[entry(0, "fresh.test", 0)]);
+    let next: Vec<u64> = (0..2).filter_map(|_| lease_id(&mut schedule, 0)).collect();
+    assert!(next.contains(&1000), "{next:?}");
 }
 
 /// What a random history does.
