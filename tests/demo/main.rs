@@ -1,19 +1,24 @@
 //! `cargo xtask demo`: the whole product on loopback, with real mail down every route.
 //!
-//! Starts a throw-away authority and zone, three destination servers (Postfix with verified TLS, with a
-//! self-signed certificate, without TLS) and Wardpost with two staff accounts; sends messages with
-//! attachments; shows what went how and why, and where to look. Runs until Ctrl-C, or with `--once` ends
-//! after the checks.
+//! Starts a throw-away authority and a signed DNS root, destination servers (Postfix with verified TLS, with a
+//! self-signed certificate, without TLS, with DANE records, under an MTA-STS policy that it meets and under one
+//! that it does not) and Wardpost with two staff accounts; sends messages with attachments; asks
+//! `wardpost route explain` about each destination and checks that it tells what then happened; shows what
+//! went how and why, and where to look. Runs until Ctrl-C, or with `--once` ends after the checks.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use tokio::signal::unix::{SignalKind, signal};
-use wardpost_tests::destinations::{BILLER, COLLEAGUE, Destination, HOSPITAL, PLAINMAIL, Place};
+use wardpost_tests::destinations::{
+    BILLER, COLLEAGUE, Destination, Face, HOSPITAL, PLAINMAIL, Place,
+};
+use wardpost_tests::knot::Proof;
+use wardpost_tests::policies::{self, Answer, Policies};
 use wardpost_tests::postfix::Postfix;
 use wardpost_tests::practice::{PATIENCE, Practice, message, message_with_attachment};
 use wardpost_tests::smtp::Smtp;
 use wardpost_tests::wardpost::{HOSTNAME, PASSWORD};
-use wardpost_tests::{Result, wait_for, web};
+use wardpost_tests::{Lab, Result, wait_for, web};
 
 fn main() -> ExitCode {
     let once = std::env::args().any(|arg| arg == "--once");
@@ -53,9 +58,13 @@ fn told_to_end() -> Result<Receiver<()>> {
 }
 
 fn demo(once: bool, end: &Receiver<()>) -> Result<()> {
-    println!("Starting a certificate authority, a DNS zone, Wardpost and four Postfix servers …");
-    let practice = Practice::open()?;
+    println!(
+        "Starting a certificate authority, a signed DNS root, Wardpost and five Postfix servers …"
+    );
+    let (lab, published) = Published::prepare()?;
+    let practice = Practice::open_in(lab, "")?;
     let servers = Servers::start(&practice)?;
+    let published = published.start(&practice)?;
     println!("Sending mail down every route …\n");
     let mut rows = Vec::new();
     incoming(&practice, &servers.colleague)?;
@@ -70,6 +79,7 @@ fn demo(once: bool, end: &Receiver<()>) -> Result<()> {
         how: "refused (530 5.7.0)",
         why: "nothing is taken in the clear",
     });
+    explained(&practice, "ward@hospital.test", "direct", "T3")?;
     outgoing(&practice, HOSPITAL)?;
     servers.hospital.wait_for_message("ward@hospital.test", PATIENCE)?;
     rows.push(Row {
@@ -77,12 +87,16 @@ fn demo(once: bool, end: &Receiver<()>) -> Result<()> {
         how: "delivered over TLS",
         why: "T3: certificate verified for mx.hospital.test",
     });
+    published.send(&practice)?;
+    rows.extend(published.rows());
+    explained(&practice, "pat@biller.test", "pickup", "T2")?;
     let biller = picked_up(&practice, BILLER, &servers.biller)?;
     rows.push(Row {
         what: "dana → pat@biller.test",
         how: "notice sent, message on the web page",
         why: "T2: the certificate is self-signed",
     });
+    explained(&practice, "pat@plainmail.test", "pickup", "T0")?;
     let plain = picked_up(&practice, PLAINMAIL, &servers.plainmail)?;
     rows.push(Row {
         what: "dana → pat@plainmail.test",
@@ -90,6 +104,7 @@ fn demo(once: bool, end: &Receiver<()>) -> Result<()> {
         why: "T0: the server offers no TLS",
     });
     show(&rows);
+    println!("\n{}", explain(&practice, "pat@dane.test", &[])?);
     read_on_the_web(&practice, &plain)?;
     println!("\nThe patient's link was opened with the code, and the message read.");
     where_to_look(&practice, &[("pat@plainmail.test", &plain), ("pat@biller.test", &biller)]);
@@ -123,6 +138,115 @@ impl Servers {
             plainmail: PLAINMAIL.start(lab)?,
         })
     }
+}
+
+/// Domains that publish how their mail servers are to be known, all on one Postfix.
+struct Published {
+    faces: Vec<Face>,
+    server: Option<(Postfix, Policies)>,
+}
+
+/// The hosts' names below the domains, and whether their servers are what was published.
+const PUBLISHED: [(&str, bool); 3] =
+    [("dane.test", true), ("policy.test", true), ("intercepted.test", false)];
+
+impl Published {
+    /// Puts the domains into a new world's DNS: TLSA records in a signed zone, and MTA-STS records.
+    fn prepare() -> Result<(Lab, Self)> {
+        let mut faces = Vec::new();
+        let lab = Lab::start_with(|plan| {
+            for (host, (domain, _)) in (60..).zip(PUBLISHED) {
+                let name = format!("mx.{domain}");
+                // The one that DANE vouches for needs no authority; the last is somebody in the middle.
+                let pair = match domain {
+                    "policy.test" => plan.ca.issue(&[&name])?,
+                    _ => plan.ca.self_signed(&[&name])?,
+                };
+                let tlsa = pair.tlsa.clone();
+                let domain = domain.to_owned();
+                let face = Face { domain, ip: plan.host(host), tls: Some(pair), old: false };
+                let zone = match face.domain.as_str() {
+                    "dane.test" => face.zone(Proof::Signed, &face.tlsa(&tlsa)),
+                    domain => {
+                        face.zone(Proof::Unsigned, &policies::records(plan, domain, "20261126"))
+                    }
+                };
+                plan.zones.push(zone);
+                faces.push(face);
+            }
+            Ok(())
+        })?;
+        Ok((lab, Self { faces, server: None }))
+    }
+
+    /// Starts the mail server and the host of the policies.
+    fn start(self, practice: &Practice) -> Result<Self> {
+        let lab = &practice.lab;
+        let host = Policies::start(lab)?;
+        for domain in ["policy.test", "intercepted.test"] {
+            let pair = lab.ca.issue(&[&format!("mta-sts.{domain}")])?;
+            host.set(domain, &pair, Answer::policy("enforce", &format!("mx.{domain}"), 86400))?;
+        }
+        let server = Postfix::start(lab, "published", &self.faces, &[])?;
+        Ok(Self { server: Some((server, host)), ..self })
+    }
+
+    /// Sends to each, and sees where it went.
+    fn send(&self, practice: &Practice) -> Result<()> {
+        let (server, _) = self.server.as_ref().ok_or("it was not started")?;
+        for (domain, meets) in PUBLISHED {
+            let to = format!("pat@{domain}");
+            let (outcome, grade) = if meets { ("direct", "T4") } else { ("pickup", "T2") };
+            explained(practice, &to, outcome, grade)?;
+            let text = message(&practice.dana, &to, "Your results", "They are attached.");
+            practice.submit(&practice.dana, &[&to], &text)?;
+            if meets {
+                server.wait_for_message(&to, PATIENCE)?;
+            } else {
+                wait_for("the parcel", PATIENCE, || {
+                    let parcels = practice.wardpost.cli(&["parcel", "list"], "").ok()?;
+                    parcels.contains(&to).then_some(())
+                })?;
+            }
+        }
+        let leaked = server.messages().iter().any(|mail| mail.contains("pat@intercepted.test"));
+        if leaked { Err("something went to the server in the middle".into()) } else { Ok(()) }
+    }
+
+    fn rows(&self) -> [Row; 3] {
+        [
+            Row {
+                what: "dana → pat@dane.test",
+                how: "delivered over TLS",
+                why: "T4: the certificate fits the domain's DANE record",
+            },
+            Row {
+                what: "dana → pat@policy.test",
+                how: "delivered over TLS",
+                why: "T4: as the domain's MTA-STS policy demands",
+            },
+            Row {
+                what: "dana → pat@intercepted.test",
+                how: "message on the web page, notice held back",
+                why: "T2, and the domain's MTA-STS policy demands T4",
+            },
+        ]
+    }
+}
+
+/// What `wardpost route explain` says.
+fn explain(practice: &Practice, to: &str, options: &[&str]) -> Result<String> {
+    practice.wardpost.cli(&[&["route", "explain", &practice.dana, to], options].concat(), "")
+}
+
+/// Checks that it says this before it happens.
+fn explained(practice: &Practice, to: &str, outcome: &str, grade: &str) -> Result<()> {
+    let said = explain(practice, to, &["--json"])?;
+    let view: serde_json::Value = serde_json::from_str(&said)?;
+    if view["outcome"] == outcome && view["hops"][0]["grade"] == grade {
+        return Ok(());
+    }
+    Err(format!("{to}: {outcome} at {grade} was expected, and explained was:\n{said}").into())
 }
 
 /// A colleague's Postfix delivers to us; Dana reads it over IMAP.
@@ -192,10 +316,10 @@ fn read_on_the_web(practice: &Practice, pickup: &Pickup) -> Result<()> {
 }
 
 fn show(rows: &[Row]) {
-    println!("{:<30} {:<38} why", "message", "what became of it");
-    println!("{}", "─".repeat(116));
+    println!("{:<30} {:<43} why", "message", "what became of it");
+    println!("{}", "─".repeat(124));
     for row in rows {
-        println!("{:<30} {:<38} {}", row.what, row.how, row.why);
+        println!("{:<30} {:<43} {}", row.what, row.how, row.why);
     }
 }
 
