@@ -96,7 +96,7 @@ impl Courier {
         };
         let mut tally = Vec::new();
         for (to, fate) in work.recipients.iter().zip(fates) {
-            let fate = self.settle_pickup(&mut conclusion, to, fate).await;
+            let Some(fate) = self.settle_pickup(&mut conclusion, to, fate).await else { continue };
             tally.push(Entry::of(work, &fate));
             conclusion.note(to, fate);
         }
@@ -110,15 +110,16 @@ impl Courier {
         Concluded { record, tally, parcels }
     }
 
-    /// Makes the parcel where one is due; what cannot become a parcel fails or waits.
+    /// Makes the parcel where one is due; what cannot become a parcel fails or waits. `None` when there
+    /// were enough of them for one commit: the recipient is tried again in a minute, its time up or not.
     async fn settle_pickup<'w>(
         &self,
         conclusion: &mut Conclusion<'w>,
         to: &'w WorkRecipient,
         fate: Fate,
-    ) -> Fate {
+    ) -> Option<Fate> {
         if !matches!(fate.word, Word::Pickup) {
-            return fate;
+            return Some(fate);
         }
         let work = conclusion.work;
         let sender = work.sender.and_then(|sender| self.parts.directory.account(sender));
@@ -126,20 +127,18 @@ impl Courier {
             // RFC 5248 X.7.10: encryption needed.
             let text = "no encrypted way to the recipient, and no practice member to answer for it";
             let reply = Reply::new(550, EnhancedStatus::new(5, 7, 10), text);
-            return Fate { word: Word::Never(reply), ..fate };
+            return Some(Fate { word: Word::Never(reply), ..fate });
         };
         let recipient = &to.recipient.address;
         if conclusion.parcels.iter().any(|(made_for, _)| *made_for == recipient) {
-            return fate;
+            return Some(fate);
         }
         let octets = conclusion.message.len().saturating_mul(conclusion.parcels.len());
         if octets > MAX_PARCEL_OCTETS {
-            let text = "waits for the parcels before it";
-            let reply = Reply::new(451, EnhancedStatus::new(4, 3, 2), text);
-            return Fate { word: Word::Later(reply), ..fate };
+            return None;
         }
         let message = conclusion.message;
-        match self.make_parcel(&sender, recipient, message).await {
+        Some(match self.make_parcel(&sender, recipient, message).await {
             Ok(made) => {
                 conclusion.record.batch().append(made.batch);
                 conclusion.record.follow_up(made.notice);
@@ -156,7 +155,7 @@ impl Courier {
                 let reply = Reply::new(451, EnhancedStatus::new(4, 3, 0), text);
                 Fate { word: Word::Later(reply), ..fate }
             }
-        }
+        })
     }
 
     /// Counts an attempt that was recorded.

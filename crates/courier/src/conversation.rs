@@ -126,6 +126,8 @@ pub(crate) enum Sent {
         /// The whole message had been written: the server may have taken it. Trying again may
         /// make a second copy; not trying again may lose the only one (RFC 1047).
         uncertain: bool,
+        /// The server's word on each recipient so far.
+        replies: Vec<Option<Reply>>,
     },
 }
 
@@ -323,7 +325,8 @@ impl Conversation<SecureChannel<Stream>> {
         }
         self.session.auth_plain(&login.user, &login.password);
         match self.event(self.timeouts.command).await? {
-            ClientEvent::Auth(reply) if reply.is_positive() => Ok(()),
+            // RFC 4954 §6.
+            ClientEvent::Auth(reply) if reply.code == 235 => Ok(()),
             ClientEvent::Auth(reply) => Err(TalkError::NotLoggedIn(reply)),
             _ => Err(TalkError::OutOfTurn),
         }
@@ -354,7 +357,7 @@ async fn transact<W: Wire>(
     let mut progress = Progress { replies: vec![None; envelope.to.len()], written: false };
     match dialogue(conversation, message, &mut progress).await {
         Ok(last) => Sent::Answered(progress.settle(last)),
-        Err(error) => Sent::Lost { error, uncertain: progress.written },
+        Err(error) => Sent::Lost { error, uncertain: progress.written, replies: progress.replies },
     }
 }
 

@@ -314,11 +314,21 @@ impl Courier {
                 Sent::Unsendable(reason) => {
                     fates.extend(vec![unsendable(reason, evidence.clone()); group.len()]);
                 }
-                Sent::Lost { error, uncertain: false } if fates.is_empty() => {
+                Sent::Lost { error, uncertain: false, replies }
+                    if fates.is_empty() && !replies.iter().any(is_refusal) =>
+                {
                     return Carried::NotBegun(error);
                 }
-                Sent::Lost { error, uncertain } => {
-                    let rest = work.recipients.len() - fates.len();
+                Sent::Lost { error, uncertain, replies } => {
+                    // Who was refused before the connection broke is refused; the rest is not held
+                    // up by them the next time.
+                    fates.extend(replies.into_iter().map(|reply| match reply {
+                        Some(reply) if reply.is_permanent() => {
+                            demand.fate(reply, evidence.clone(), dsn)
+                        }
+                        _ => lost(&error, uncertain, evidence.clone()),
+                    }));
+                    let rest = work.recipients.len().saturating_sub(fates.len());
                     fates.extend(vec![lost(&error, uncertain, evidence); rest]);
                     return Carried::Ended(fates);
                 }
@@ -334,6 +344,10 @@ impl Courier {
             left_over.conversation.quit().await;
         }
     }
+}
+
+fn is_refusal(reply: &Option<Reply>) -> bool {
+    reply.as_ref().is_some_and(Reply::is_permanent)
 }
 
 /// The envelope with these recipients only.

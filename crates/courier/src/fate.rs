@@ -36,7 +36,8 @@ impl Fate {
     pub(crate) fn of_reply(reply: Reply, mut evidence: Evidence, dsn_passed_on: bool) -> Self {
         evidence.reply = Some(reply.clone());
         let word = match &reply {
-            reply if reply.is_positive() => {
+            // 3yz in this place means that the server lost its way: it has not taken the message.
+            reply if (200..300).contains(&reply.code) => {
                 evidence.summary = format!("delivered: {}", evidence.summary);
                 Word::Done { dsn_passed_on }
             }

@@ -113,8 +113,8 @@ impl Courier {
             Sent::Unsendable(reason) => {
                 vec![unsendable(reason, evidence); work.recipients.len()]
             }
-            Sent::Lost { error, uncertain: false } => return Err(error),
-            Sent::Lost { error, uncertain: true } => {
+            Sent::Lost { error, uncertain: false, .. } => return Err(error),
+            Sent::Lost { error, uncertain: true, .. } => {
                 return Ok(vec![lost(&error, true, evidence); work.recipients.len()]);
             }
         };

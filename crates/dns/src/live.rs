@@ -138,6 +138,18 @@ fn answer(traced: Traced) -> Result<Answer<Vec<Record>>, DnsError> {
     Ok(Answer { value, dnssec: traced.dnssec, alias })
 }
 
+/// The records without the way to them, for whoever does not care which names an alias leads by: those
+/// of a service may be any at all. `Err` has the empty answer for a name that does not exist.
+fn only_records(traced: Traced) -> Result<Answer<Vec<Record>>, Answer<Vec<Record>>> {
+    match traced.found {
+        Found::Records(mut records) => {
+            records.truncate(MAX_RECORDS);
+            Ok(Answer::new(records, traced.dnssec))
+        }
+        Found::NoName => Err(Answer::new(Vec::new(), traced.dnssec)),
+    }
+}
+
 pub(crate) async fn in_time<T>(
     looking: impl Future<Output = Result<T, DnsError>>,
 ) -> Result<T, DnsError> {
@@ -270,15 +282,13 @@ impl Resolver for HickoryResolver {
     }
 
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Answer<Vec<Tlsa>>, DnsError> {
-        let traced = self.trace(&service(host, port)?, RecordType::TLSA).await?;
-        if traced.found == Found::NoName {
-            return Ok(Answer::new(Vec::new(), traced.dnssec));
-        }
-        Ok(answer(traced)?.map(|records| records.iter().filter_map(tlsa_of).collect()))
+        let found = only_records(self.trace(&service(host, port)?, RecordType::TLSA).await?);
+        Ok(found.unwrap_or_else(|none| none).map(|set| set.iter().filter_map(tlsa_of).collect()))
     }
 
     async fn txt(&self, name: &Domain) -> Result<Answer<Vec<Vec<u8>>>, DnsError> {
-        let found = self.records(absolute(name)?, RecordType::TXT).await?;
+        let traced = self.trace(&absolute(name)?, RecordType::TXT).await?;
+        let found = only_records(traced).map_err(|_| DnsError::NoSuchDomain)?;
         let text = |record: &Record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,

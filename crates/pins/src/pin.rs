@@ -221,7 +221,9 @@ impl Pin {
     pub fn floors(pin: Option<&Self>, default: Floor, message: Option<Floor>) -> Floors {
         let by_name = pin.is_some_and(|pin| pin.smarthost.is_some());
         let message = message.filter(|_| !by_name);
-        Floors { default, pin: pin.and_then(|pin| pin.floor), message }
+        // A message may have been queued with a lower floor before the rule named a certificate.
+        let trusted = |pin: &Self| (!pin.trust.is_empty()).then(|| default.max(Floor::default()));
+        Floors { default, pin: pin.and_then(|pin| pin.floor.or_else(|| trusted(pin))), message }
     }
 
     /// What tells connections made under this rule from all others, if its trust or its smarthost

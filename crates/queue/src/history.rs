@@ -7,7 +7,7 @@ use wardpost_mail::QueueId;
 use wardpost_store::{Batch, Column};
 
 /// Histories looked at, and deleted in one commit, at once.
-const PAGE: usize = 500;
+const PAGE: usize = 64;
 
 impl Queue {
     /// Up to `limit` items that have ended, after `after`, in the order they were taken.
@@ -57,7 +57,10 @@ impl Queue {
             let mut batch = Batch::new();
             let mut goes_on = page.len() == PAGE;
             for (key, value) in &page {
-                let history = records::decode_history(value)?;
+                let Ok(history) = records::decode_history(value) else {
+                    tracing::error!("a history of the queue cannot be read and is passed over");
+                    continue;
+                };
                 if unix_ms::of(history.ended) <= horizon {
                     batch.delete(Column::Queue, key.clone());
                     deleted += 1;

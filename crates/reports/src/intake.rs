@@ -23,8 +23,10 @@ use wardpost_store::{Batch, Column, CommitError, Committed, Store, StoreError};
 pub const KEPT_DAYS: u32 = 90;
 /// Reports of one reporter and day.
 const PER_SUBMITTER: usize = 50;
+/// Longest record of one report, in octets: they are bounded in number, and so in all.
+const MAX_KEPT: usize = 128 * 1024;
 /// Reports of one kind whose sender is proven; beyond, the oldest goes.
-const MAX_TRUSTED: usize = 20_000;
+const MAX_TRUSTED: usize = 5_000;
 /// The same for those whose sender is not.
 const MAX_DOUBTFUL: usize = 1_000;
 
@@ -162,6 +164,10 @@ impl Reports {
         origin: &Origin,
         report: &T,
     ) -> Result<(Committed, bool), IntakeError> {
+        let value = layout::encode(report);
+        if value.len() > MAX_KEPT {
+            return Err(IntakeError::Unpack(UnpackError::TooLarge));
+        }
         let store = &self.0.store;
         let day = tally::day(origin.end);
         let prefix = layout::submitter_prefix(store, kind, origin.trusted, day, &origin.submitter);
@@ -180,7 +186,7 @@ impl Reports {
             }
             self.make_room(kind, origin.trusted, &mut batch)?;
         }
-        batch.put(Column::Report, key, layout::encode(report));
+        batch.put(Column::Report, key, value);
         let committed = store.commit(batch).await?;
         if is_new {
             self.0.kept.of(kind, origin.trusted).fetch_add(1, Ordering::Relaxed);

@@ -174,6 +174,8 @@ impl Authors {
 fn domains(froms: &[String]) -> Vec<String> {
     let mut domains: Vec<String> = Vec::new();
     for (_, domain) in froms.iter().filter_map(|from| from.rsplit_once('@')) {
+        // White space around the name is obsolete syntax (RFC 5322 §4.4) that readers read over.
+        let domain: String = domain.chars().filter(|c| !c.is_whitespace()).collect();
         let domain = to_a_label(domain.trim_end_matches('.')).into_owned();
         if !domain.is_empty() && !domains.contains(&domain) && domains.len() <= MAX_DOMAINS {
             domains.push(domain);
@@ -259,9 +261,13 @@ async fn one(
         Proof::Unknown => unknown = true,
         Proof::Missing => {}
     }
+    // A proof that may still come matters only to a policy that asks for one: mail of a domain that
+    // asks for nothing is taken either way.
+    let awaited = unknown && outcome.asked != DmarcPolicy::None;
+    let policy_known = walk.complete || settles(walk);
     outcome.result = if outcome.dkim_aligned || outcome.spf_aligned {
         DmarcResult::Pass
-    } else if unknown || !walk.complete && !settles(walk) {
+    } else if awaited || !policy_known {
         DmarcResult::TempError
     } else {
         DmarcResult::Fail

@@ -28,6 +28,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 use wardpost_mail::{Domain, ReversePath};
+use wardpost_message::headers;
 use wardpost_policy::{
     DkimEvidence, InboundFacts, IprevResult, SenderEvidence, SpfEvidence, SpfResult,
 };
@@ -119,12 +120,16 @@ impl SenderAuth {
     async fn check(&self, claim: Claim<'_>, message: &AuthenticatedMessage<'_>) -> Found {
         let half = self.settings.time_limit / 2;
         let dns = &self.authenticator.0;
+        // Whoever the reader sees counts, and that is who our own parser finds in From.
+        let shown = headers::addresses(claim.message, "From");
+        let mut froms = message.froms().to_vec();
+        froms.extend(shown.iter().map(|author| format!("x@{}", author.domain())));
         let (spf, dkim, arc, iprev, authors) = tokio::join!(
             self.spf(claim, half),
             dkim::check(&self.authenticator, message, half),
             arc::check(&self.authenticator, message, half),
             timeout(half, self.authenticator.verify_iprev(claim.peer)),
-            Authors::look_up(dns, message.froms(), half),
+            Authors::look_up(dns, &froms, half),
         );
         let (spf_helo, spf_mail_from) = spf;
         let spf = spf_mail_from.as_ref().unwrap_or(&spf_helo);

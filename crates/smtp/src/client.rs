@@ -12,7 +12,7 @@
 //! one write when the server pipelines, one by one otherwise; the events are the same. The message
 //! goes as one BDAT chunk when CHUNKING was announced and by DATA with dot-stuffing otherwise.
 
-use crate::{Capabilities, DotWriter, ReplyReader, xtext};
+use crate::{Capabilities, DotWriter, ReplyReader, reply, xtext};
 use data_encoding::BASE64;
 use std::collections::VecDeque;
 use std::fmt;
@@ -181,8 +181,13 @@ impl ClientSession {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
-            let Some(reply) = self.replies.next_reply()? else { return Ok(None) };
-            let Some(expect) = self.expected.pop_front() else {
+            let Some(mut reply) = self.replies.next_reply()? else { return Ok(None) };
+            let expected = self.expected.pop_front();
+            // Only what EHLO announces is needed to its end.
+            if expected != Some(Expect::Ehlo) || !reply.is_positive() {
+                reply::shorten(&mut reply);
+            }
+            let Some(expect) = expected else {
                 return Err(match reply.code {
                     421 => ClientError::Closing(reply),
                     _ => ClientError::Unexpected,

@@ -9,6 +9,21 @@ const MAX_LINE: usize = 4096;
 /// Most lines taken in one reply.
 const MAX_LINES: usize = 200;
 
+/// Lines kept of a reply that is going to be written down and told.
+const KEPT_LINES: usize = 10;
+/// Characters kept of each of them.
+const KEPT_TEXT: usize = 256;
+
+/// Cuts a reply to what a person would read: it is kept with each recipient, and strangers wrote it.
+pub(crate) fn shorten(reply: &mut Reply) {
+    reply.lines.truncate(KEPT_LINES);
+    for line in &mut reply.lines {
+        if let Some((end, _)) = line.char_indices().nth(KEPT_TEXT) {
+            line.truncate(end);
+        }
+    }
+}
+
 /// Why bytes are not a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ReplyError {

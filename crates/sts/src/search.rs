@@ -212,11 +212,13 @@ impl Inner {
         before: Option<PolicyRecord>,
     ) -> PolicyRecord {
         let now = self.now();
+        let replaces = before.is_some();
         let used = before.map_or(now, |before| before.used);
         let domain = domain.clone();
         let record = PolicyRecord { domain, id, policy, fetched: now, used, trouble: None };
         self.troubles.forget(&record.domain);
-        if record.holds(now) {
+        // One that is over at once still ends the one before it.
+        if replaces || record.holds(now) {
             self.save(&record, now).await;
         }
         record

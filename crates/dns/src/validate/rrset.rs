@@ -32,6 +32,9 @@ pub(super) struct Proven {
     pub(super) ttl: u32,
 }
 
+/// Records of one set that are verified; no set of mail's has as many.
+const MAX_RECORDS: usize = 512;
+
 impl<'a> RrSet<'a> {
     /// The set, if there is one.
     pub(super) fn of(section: &'a [Record], owner: &Name, kind: RecordType) -> Option<Self> {
@@ -48,6 +51,9 @@ impl<'a> RrSet<'a> {
                 data if record.record_type() == kind
                     && !records.iter().any(|known| known.data == *data) =>
                 {
+                    if records.len() >= MAX_RECORDS {
+                        return None;
+                    }
                     records.push(record);
                 }
                 _ => {}
@@ -110,10 +116,16 @@ impl<'a> RrSet<'a> {
     fn canonical(&self) -> Vec<Record> {
         let canonical = |record: &&Record| {
             let mut record = (*record).clone();
-            if let RData::Unknown { code: RecordType::DNAME, rdata } = &record.data {
-                // Lengths of labels are below 64, so that they are not taken for letters.
-                let rdata = NULL::with(rdata.anything.to_ascii_lowercase());
-                record.data = RData::Unknown { code: RecordType::DNAME, rdata };
+            // Hickory sorts by what each record says of its time first; the original time was signed.
+            record.ttl = 0;
+            match &mut record.data {
+                // It sorts before it lower-cases (RFC 4034 §6.2, §6.3).
+                RData::MX(mx) => mx.exchange = mx.exchange.to_lowercase(),
+                RData::Unknown { code: RecordType::DNAME, rdata } => {
+                    // Lengths of labels are below 64, so that they are not taken for letters.
+                    *rdata = NULL::with(rdata.anything.to_ascii_lowercase());
+                }
+                _ => {}
             }
             record
         };

@@ -45,6 +45,28 @@ enum Packing {
     Zip,
 }
 
+/// Lines without anything in them that a report's mail may have: every level of nesting, and every part,
+/// needs one.
+const MAX_BLANK_LINES: usize = 200;
+/// Lines of a report's mail. A report of the greatest size in base64 has fewer.
+const MAX_LINES: usize = 300_000;
+/// Pairs of hyphens in it, as delimiters of parts begin with.
+const MAX_DASHES: usize = 2_000;
+
+/// Whether a mail is built as plainly as reports are. The parser bounds neither nesting nor parts, and what
+/// it makes of nesting is dropped by recursion.
+fn is_plain(raw: &[u8]) -> bool {
+    let (mut lines, mut blank) = (0_usize, 0_usize);
+    for line in raw.split(|octet| *octet == b'\n') {
+        lines += 1;
+        blank += usize::from(line.trim_ascii().is_empty());
+        if lines > MAX_LINES || blank > MAX_BLANK_LINES {
+            return false;
+        }
+    }
+    memchr::memmem::find_iter(raw, b"--").take(MAX_DASHES + 1).count() <= MAX_DASHES
+}
+
 /// A mail with a report in it.
 #[derive(Debug)]
 pub struct Mail<'m>(Message<'m>);
@@ -55,7 +77,7 @@ impl<'m> Mail<'m> {
     /// # Errors
     /// When it is larger than reports are, or no mail.
     pub fn parse(raw: &'m [u8]) -> Result<Self, UnpackError> {
-        if raw.len() > MAX_MAIL {
+        if raw.len() > MAX_MAIL || !is_plain(raw) {
             return Err(UnpackError::TooLarge);
         }
         MessageParser::new().parse(raw).map(Self).ok_or(UnpackError::None)
