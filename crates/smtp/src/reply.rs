@@ -172,6 +172,15 @@ mod tests {
         assert_eq!(read(&b"250-a\r\n".repeat(300)), Err(ReplyError::TooLong));
     }
 
+    #[test]
+    fn what_is_kept_of_a_reply_is_short() {
+        let mut reply = Reply::plain(550, "\u{e9}".repeat(4000));
+        reply.lines = vec![reply.lines[0].clone(); 200];
+        shorten(&mut reply);
+        assert_eq!(reply.lines.len(), KEPT_LINES);
+        assert!(reply.lines.iter().all(|line| line.chars().count() == KEPT_TEXT));
+    }
+
     proptest! {
         #[test]
         fn what_we_write_reads_back(code in 200..600u16, detail in 0..10u16, lines in proptest::collection::vec("[ -~]{0,20}", 1..4)) {

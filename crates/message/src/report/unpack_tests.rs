@@ -78,3 +78,13 @@ fn few_parts_are_tried() {
     assert_eq!(message.reports(ReportKind::Dmarc).count(), 0);
     assert_eq!(Mail::parse(&vec![b'x'; MAX_MAIL + 1]).err(), Some(UnpackError::TooLarge));
 }
+
+#[test]
+fn a_mail_built_unlike_any_report_is_not_parsed() {
+    let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
+    let parts = b"--b\nContent-Type: multipart/mixed; boundary=z\n\n".repeat(50_000);
+    let fields = b"a:\n".repeat(1_000_000);
+    for raw in [nested, parts, fields] {
+        assert!(matches!(Mail::parse(&raw), Err(UnpackError::TooLarge)));
+    }
+}
