@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["mail"]),
     (1, &["message", "smtp", "imap-wire"]),
-    (2, &["policy", "verdict", "keys"]),
+    (2, &["policy", "verdict", "keys", "health"]),
     (3, &["config", "store", "dns", "net"]),
     (
         4,
@@ -30,9 +30,26 @@ const FLOORS: &[(u8, &[&str])] = &[
             "reports",
             "publish",
             "wall",
+            "web",
         ],
     ),
-    (5, &["mx", "submission", "courier", "imap", "portal", "admin", "sender-auth"]),
+    (
+        5,
+        &[
+            "mx",
+            "submission",
+            "courier",
+            "imap",
+            "portal",
+            "admin",
+            "sender-auth",
+            "checkup",
+            "acme",
+            "clients",
+            "staff",
+            "setup",
+        ],
+    ),
     (6, &["wardpost", "xtask"]),
 ];
 

@@ -1,0 +1,1 @@
+//! Gathering what the judge of the box's health must know.

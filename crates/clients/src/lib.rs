@@ -1,0 +1,1 @@
+//! Mail programs that set themselves up: autoconfig, Autodiscover, Apple profiles.

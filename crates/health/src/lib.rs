@@ -1,0 +1,75 @@
+//! Judging the box: what is wrong with it, from facts, in words, and what to do about it. Pure.
+//!
+//! A [`Finding`] is one sentence for a person without Unix knowledge, and one that says what to do. The
+//! daemon examines the box now and then, and whenever somebody looks; the command line, the pages, the
+//! console and the metrics all show the same [`Report`].
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How something is. Ordered: the worst counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// It could not be found out, or does not apply yet.
+    Unknown,
+    /// It works, but something should be done.
+    Warning,
+    /// Mail is lost, late or unsafe until something is done.
+    Bad,
+}
+
+impl State {
+    /// The state's name in JSON and in metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which check, for programs and metric labels: `dns-mx`, `clock`. Never holds a name or an address.
+    pub check: String,
+    /// What the check is called on a page: "Mail comes to this server (MX record)".
+    pub title: String,
+    /// How it is.
+    pub state: State,
+    /// What was seen, in a sentence.
+    pub says: String,
+    /// What to do about it, in a sentence or a few; empty when there is nothing to do.
+    pub to_do: String,
+}
+
+/// All findings of one examination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When it was made, Unix seconds.
+    pub when: i64,
+    /// Worst first.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The worst state of all; `Unknown` when nothing was looked at.
+    pub fn worst(&self) -> State {
+        self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Unknown)
+    }
+}
+
+/// Whoever can examine the box.
+#[async_trait]
+pub trait Examiner: Send + Sync {
+    /// Looks now. An examination under way is shared; one just made is not repeated.
+    async fn examine(&self) -> Arc<Report>;
+    /// The last report, if there was one.
+    fn latest(&self) -> Option<Arc<Report>>;
+}

@@ -1,0 +1,1 @@
+//! The first hour: a page that asks five questions, and what is made of the answers.
