@@ -8,7 +8,7 @@
 //! | fail, `p=reject` | refused, 550 5.7.26 (RFC 7372 §3.3) |
 //! | fail, `p=quarantine` | Junk |
 //! | fail, `p=none` | as without a policy |
-//! | cannot be told now | try again, 451, whether the proof or the policy itself cannot be looked up |
+//! | cannot be told now, whether the proof that a policy asks for or the policy itself | try again, 451 |
 //! | no policy, or one that cannot be read | judged by what else was found |
 //!
 //! The policy is the one that applies to this message: `sp`, `np` and the step down of `t=y` (RFC 9989

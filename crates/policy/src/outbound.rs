@@ -8,7 +8,7 @@
 //! 3. `X-Wardpost-Route: pickup`, or the word *Secure* in the subject, makes it a pickup.
 //! 4. A rule for the recipient's domain ([`PinFacts`]) that says *always pickup* makes it a pickup.
 //! 5. Everything else goes by TLS of at least the configured floor, or the domain's own in its place;
-//!    REQUIRETLS (RFC 8689) raises it to T5. `TLS-Required: No` (RFC 8689 §5) is not honoured unless the
+//!    REQUIRETLS (RFC 8689) raises it to T5. `TLS-Required: No` (RFC 8689 §3) is not honoured unless the
 //!    rules say so, because what it asks for is the thing this server exists to prevent; a domain's own
 //!    floor it never lowers.
 //!
@@ -123,7 +123,7 @@ pub struct OutboundFacts<'a> {
     pub route_header: Option<&'a str>,
     /// REQUIRETLS was given with MAIL (RFC 8689 §2).
     pub require_tls: bool,
-    /// The message says `TLS-Required: No` (RFC 8689 §5).
+    /// The message says `TLS-Required: No` (RFC 8689 §3).
     pub tls_required_no: bool,
     /// Octets of the message.
     pub size: u64,
@@ -293,7 +293,7 @@ fn elsewhere(
     } else if pin.pickup {
         pickup(Why::PinPickup)
     } else if facts.require_tls {
-        // RFC 8689 §4.2.1. RFC 8689 §5: when both are there, REQUIRETLS wins.
+        // RFC 8689 §4.2.1; when both are there, REQUIRETLS wins.
         direct(floor.max(TlsGrade::T5), Why::RequireTls)
     } else if let Some(why) = pin_why(pin) {
         direct(floor, why)

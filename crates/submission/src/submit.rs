@@ -138,7 +138,7 @@ fn plan(submission: &Submission, envelope: &Envelope, raw: &[u8]) -> Plan {
         subject: subject.as_deref(),
         route_header: route_header.as_deref(),
         require_tls: envelope.require_tls,
-        // RFC 8689 §5.
+        // RFC 8689 §3.
         tls_required_no: tls_required.is_some_and(|v| v.trim().eq_ignore_ascii_case("no")),
         size: raw.len() as u64,
     };
