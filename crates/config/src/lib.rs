@@ -49,6 +49,8 @@ pub struct Config {
     pub inbound: Inbound,
     /// `[publish]`
     pub publish: Publish,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[keys]`
     pub keys: Keys,
     /// `[practice]`
@@ -158,6 +160,8 @@ pub enum Cleartext {
 /// `[publish]`: what we tell others about ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
+    /// The public addresses of this server, for its A and AAAA records; empty when nobody said.
+    pub addresses: Vec<IpAddr>,
     /// What our MTA-STS policy asks of senders (RFC 8461); default enforce.
     pub mta_sts: MtaSts,
     /// How long senders keep the policy; `mta_sts_days`, default 14 days.
@@ -175,6 +179,23 @@ pub enum MtaSts {
     None,
     /// We say nothing about it.
     Off,
+}
+
+/// `[metrics]`: who may read the metrics. With either of the two the port speaks TLS with our certificate, and
+/// off loopback one of them must be there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metrics {
+    /// File with the token that a scraper shows (RFC 6750 §2.1).
+    pub token_file: Option<PathBuf>,
+    /// PEM file of the authorities whose client certificates are taken instead.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Metrics {
+    /// Whether the port asks who is there.
+    pub fn is_guarded(&self) -> bool {
+        self.token_file.is_some() || self.client_ca.is_some()
+    }
 }
 
 /// `[keys]`

@@ -45,6 +45,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
     let transport = transport(&mut root, base);
     let inbound = inbound(&mut root);
     let publish = publish(&mut root);
+    let metrics = metrics(&mut root, base, &listen);
     let keys = keys(&mut root, base);
     let practice = practice(&mut root, domain.as_ref());
     let portal = portal(&mut root, hostname.as_ref(), &listen);
@@ -64,6 +65,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
         transport,
         inbound,
         publish,
+        metrics,
         keys,
         practice,
         portal,
@@ -204,11 +206,31 @@ fn publish(root: &mut Section<'_, '_>) -> Publish {
     });
     // A year at most (RFC 8461 §3.2).
     let days = section.number("mta_sts_days", 1..=365).unwrap_or(14);
+    let addresses = section.list("addresses", values::public_address);
     section.finish();
     Publish {
+        addresses: addresses.unwrap_or_default(),
         mta_sts: mta_sts.unwrap_or(MtaSts::Enforce),
         mta_sts_max_age: Duration::from_secs(days * 24 * 3600),
     }
+}
+
+fn metrics(root: &mut Section<'_, '_>, base: &Base, listen: &Listen) -> Metrics {
+    let (mut section, _) = root.section("metrics");
+    let metrics = Metrics {
+        token_file: base.path(&mut section, "token_file"),
+        client_ca: base.path(&mut section, "client_ca"),
+    };
+    section.finish();
+    let open = listen.metrics.iter().find(|address| !address.ip().is_loopback());
+    if let (Some(address), false) = (open, metrics.is_guarded()) {
+        let text = format!(
+            "[listen] metrics = \"{address}\" can be reached from other machines: say who may read the metrics \
+             with [metrics] token_file or client_ca, or listen on 127.0.0.1"
+        );
+        root.document().problem(None, text);
+    }
+    metrics
 }
 
 fn keys(root: &mut Section<'_, '_>, base: &Base) -> Keys {

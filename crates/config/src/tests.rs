@@ -146,6 +146,18 @@ fn a_mistake_is_told_with_its_line_and_what_was_probably_meant() {
 }
 
 #[test]
+fn public_addresses_are_addresses() {
+    let config = parse(&format!("{LEAST}[publish]\naddresses = [\"203.0.113.7\", \"2001:db8::7\"]"));
+    let addresses: Vec<String> =
+        config.unwrap().publish.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["203.0.113.7", "2001:db8::7"]);
+    for wrong in ["203.0.113.7:25", "0.0.0.0", "ff02::1", "mail.clinic.test"] {
+        let said = complaint(&format!("[publish]\naddresses = \"{wrong}\""));
+        assert!(said.contains("must be an IP address without a port"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_missing_or_not_a_name_is_told() {
     let error = parse("domain = \"clinic\"\n").unwrap_err().to_string();
     assert!(error.contains("\"hostname\" is missing: this machine's mail host name"), "{error}");

@@ -126,6 +126,14 @@ pub(crate) fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
     }
 }
 
+/// An address that others could reach us at.
+pub(crate) fn public_address(text: &str) -> Result<IpAddr, &'static str> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+        _ => Err("must be an IP address without a port, such as \"203.0.113.7\""),
+    }
+}
+
 /// A size in octets, such as `50 MiB`, `500 kB` or `1048576`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -28,10 +28,14 @@
 //! ([`KeyPlan::next_key`]).
 //!
 //! DKIM keys are not here but with their domain, in the directory.
+//!
+//! # All of it
+//! [`records`] lists every record that a domain of ours needs.
 
 mod keyplan;
 mod plan;
 mod policy;
+pub mod records;
 
 pub use keyplan::{KeyPlan, PlanError};
 pub use plan::{Keys, Observed, PlannedKey, Readiness, Stage};

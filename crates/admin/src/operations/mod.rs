@@ -18,6 +18,7 @@ use crate::error::Failure;
 use crate::request::Request;
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -54,6 +55,14 @@ pub trait Host: Send + Sync {
     fn key_file(&self) -> Option<PathBuf>;
     /// The MTA-STS policy that is configured, if there is to be one.
     fn mta_sts(&self) -> Option<OwnPolicy>;
+    /// Our public addresses, where they are configured.
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+    /// The names in CAA records of the authority that our certificates come from, if we know it.
+    fn authorities(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Finds out how a message would go. Talks to other mail servers, but sends nothing.

@@ -1,12 +1,12 @@
 //! The key of our certificate, and its roll-over.
 
 use super::Admin;
-use super::domain::tlsa_record;
 use crate::error::{Failure, FailureKind};
 use crate::request::TlsRequest;
 use crate::views::{Answer, NextKeyView, TlsKeyView, TlsView, time_text, unix_text};
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
+use wardpost_publish::records::tlsa_record;
 use wardpost_publish::{Keys, OwnPolicy, PlanError, PlannedKey, Readiness, Stage};
 
 impl Admin {

@@ -4,6 +4,7 @@ use super::publishing::mta_sts;
 use super::roles::Roles;
 use super::state::State;
 use async_trait::async_trait;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ use wardpost_net::ServerTls;
 use wardpost_pins::{Pin, Pins};
 use wardpost_policy::{OutboundFacts, OutboundRules, Place, RecipientFacts, Route, Why, outbound};
 use wardpost_publish::OwnPolicy;
+use wardpost_publish::records::authority_of;
 use wardpost_signer::{Algorithm, Signer, SigningKey};
 use wardpost_verdict::Floor;
 
@@ -60,6 +62,8 @@ pub(crate) struct Program {
     dns: watch::Receiver<ValidatedBy>,
     key_file: Option<PathBuf>,
     mta_sts: Option<OwnPolicy>,
+    addresses: Vec<IpAddr>,
+    authorities: Vec<String>,
 }
 
 impl Program {
@@ -72,6 +76,8 @@ impl Program {
             dns,
             key_file: config.tls.as_ref().map(|files| files.private_key.clone()),
             mta_sts: mta_sts(config),
+            addresses: config.publish.addresses.clone(),
+            authorities: authorities(config),
         }
     }
 
@@ -121,6 +127,20 @@ impl Host for Program {
     fn mta_sts(&self) -> Option<OwnPolicy> {
         self.mta_sts.clone()
     }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.addresses.clone()
+    }
+
+    fn authorities(&self) -> Vec<String> {
+        self.authorities.clone()
+    }
+}
+
+/// Who issues our certificates, by its name in CAA records.
+fn authorities(config: &Config) -> Vec<String> {
+    let directory = config.acme.as_ref().map(|acme| acme.directory.as_str());
+    directory.and_then(authority_of).map(str::to_owned).into_iter().collect()
 }
 
 /// Explains routes: the policy's plan, and the courier's look at the path.
