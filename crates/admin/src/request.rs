@@ -111,6 +111,9 @@ pub enum AccountRequest {
         /// Its first password.
         #[serde(with = "secret_text")]
         password: Secret<String>,
+        /// Whether this person may look after the box.
+        #[serde(default)]
+        administrator: bool,
     },
     /// All of them.
     List,
@@ -145,6 +148,18 @@ pub enum AccountRequest {
         /// The new password.
         #[serde(with = "secret_text")]
         new: Secret<String>,
+    },
+    /// Make somebody an administrator, or no longer.
+    Administrator {
+        /// Whom.
+        account: String,
+        /// Which of both.
+        administrator: bool,
+    },
+    /// Take the second factor away, for somebody whose phone is lost.
+    RemoveSecondFactor {
+        /// Whose.
+        account: String,
     },
     /// Something about app passwords.
     AppPassword(AppPasswordRequest),

@@ -17,7 +17,7 @@ use wardpost_admin::{
     ReportSender, Request, RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest,
     TlsRequest,
 };
-use wardpost_directory::{Directory, Options, Resolution};
+use wardpost_directory::{Directory, Options, Resolution, Way};
 use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
 use wardpost_mail::{Address, Domain, QueueId, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
@@ -197,7 +197,12 @@ fn secret(text: &str) -> Secret<String> {
 
 fn add(text: &str, password: &str) -> Request {
     let address = address(text);
-    Request::Account(AccountRequest::Add { address, name: "D".into(), password: secret(password) })
+    Request::Account(AccountRequest::Add {
+        address,
+        name: "D".into(),
+        password: secret(password),
+        administrator: false,
+    })
 }
 
 fn object(answer: &Answer) -> serde_json::Value {
@@ -222,7 +227,13 @@ async fn the_recovery_kit_comes_once_with_the_first_account_and_opens_it() {
     daemon.done(recover(&kit)).await;
     let peer = "192.0.2.1".parse().unwrap();
     let new = secret("a fresh phrase of words");
-    assert!(daemon.directory.authenticate("dana@clinic.test", &new, peer).await.is_ok());
+    assert!(
+        daemon
+            .directory
+            .authenticate("dana@clinic.test", &new, peer, Way::MailProgram)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +310,7 @@ async fn an_app_password_needs_the_password_and_logs_in_until_it_is_revoked() {
     let made = object(&daemon.done(make(PASSWORD)).await);
     let made = secret(made["secret"].as_str().unwrap());
     let peer = "192.0.2.1".parse().unwrap();
-    assert!(daemon.directory.authenticate("dana", &made, peer).await.is_ok());
+    assert!(daemon.directory.authenticate("dana", &made, peer, Way::MailProgram).await.is_ok());
 
     let app = |request| Request::Account(AccountRequest::AppPassword(request));
     let list = AppPasswordRequest::List { account: "dana".into() };
@@ -308,7 +319,7 @@ async fn an_app_password_needs_the_password_and_logs_in_until_it_is_revoked() {
     let slot = u32::try_from(list[0]["slot"].as_u64().unwrap()).unwrap();
     let remove = AppPasswordRequest::Remove { account: "dana".into(), slot };
     daemon.done(app(remove)).await;
-    assert!(daemon.directory.authenticate("dana", &made, peer).await.is_err());
+    assert!(daemon.directory.authenticate("dana", &made, peer, Way::MailProgram).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

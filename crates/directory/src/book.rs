@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use wardpost_keys::AccountKeys;
-use wardpost_mail::{AccountId, Address, Domain};
+use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Column, Store};
 
 use crate::error::DirectoryError;
 use crate::records::{
     ACCOUNTS, ALIASES, AccountRecord, AliasRecord, DOMAINS, SYSTEM, SystemRecord, decode,
-    decode_domain,
+    decode_account, decode_domain,
 };
 use crate::rotation::DomainKeys;
 use crate::types::{Account, Resolution};
@@ -24,6 +24,18 @@ const POSTMASTER: &str = "postmaster";
 pub(crate) struct Person {
     pub(crate) account: Account,
     pub(crate) keys: AccountKeys,
+    /// The secret that the authenticator app has, too.
+    pub(crate) second_factor: Option<Secret<Vec<u8>>>,
+}
+
+impl Person {
+    /// The record that says all this.
+    pub(crate) fn record(&self) -> AccountRecord {
+        let Account { address, name, created, administrator, .. } = self.account.clone();
+        let second_factor = self.second_factor.as_ref().map(|secret| secret.expose().clone());
+        let keys = self.keys.clone();
+        AccountRecord { address, name, created, keys, administrator, second_factor }
+    }
 }
 
 /// Everything, by every way it is looked for.
@@ -46,7 +58,7 @@ impl Book {
         visit(store, ACCOUNTS, |key, bytes| {
             let id = key.get(1..5).and_then(|id| id.try_into().ok());
             let id = AccountId(u32::from_be_bytes(id.ok_or(DirectoryError::Record("account"))?));
-            book.put_person(id, decode(&bytes, "account")?);
+            book.put_person(id, decode_account(&bytes)?);
             Ok(())
         })?;
         visit(store, ALIASES, |_, bytes| {
@@ -63,10 +75,18 @@ impl Book {
     }
 
     pub(crate) fn put_person(&mut self, id: AccountId, record: AccountRecord) {
-        let AccountRecord { address, name, created, keys } = record;
+        let AccountRecord { address, name, created, keys, administrator, second_factor } = record;
         self.addresses.insert(address.clone(), id);
-        let account = Account { id, address, name, created };
-        self.people.insert(id, Arc::new(Person { account, keys }));
+        let second_factor = second_factor.map(Secret::new);
+        let account = Account {
+            id,
+            address,
+            name,
+            created,
+            administrator,
+            second_factor: second_factor.is_some(),
+        };
+        self.people.insert(id, Arc::new(Person { account, keys, second_factor }));
     }
 
     pub(crate) fn remove_person(&mut self, id: AccountId) {

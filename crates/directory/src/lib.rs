@@ -10,11 +10,15 @@
 //! pair of account and network (`throttle`). While somebody is logged in, and for a short grace after,
 //! the account stays unlocked and credentials already proven are recognised at once (`unlocked`).
 //!
+//! An account may have a second factor (`second_factor`): pages then want a code from an authenticator
+//! app after the password, and mail programs, which cannot ask for one, need app passwords.
+//!
 //! Taking a credential away is felt at once: it is not recognised any more, and the sessions that it
 //! opened are told by their [`Revocation`].
 //!
-//! Left out on purpose: groups (an alias with several targets does), roles (whoever may use the control
-//! socket administers), external directories.
+//! Left out on purpose: groups (an alias with several targets does), roles beyond administrators (who
+//! may use the pages about the box; whoever may use the control socket administers in any case),
+//! external directories.
 //!
 //! [`AccountKeys`]: wardpost_keys::AccountKeys
 
@@ -25,6 +29,7 @@ mod login;
 mod password;
 mod records;
 mod rotation;
+pub mod second_factor;
 mod throttle;
 mod types;
 mod unlocked;
@@ -36,7 +41,7 @@ pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
 pub use types::{
     Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
-    DkimStage, Login, NewAccount, Options, Resolution,
+    DkimStage, Login, NewAccount, Options, Resolution, Way,
 };
 
 use std::future::Future;
@@ -56,7 +61,7 @@ use crate::book::{Book, Person};
 use crate::login::Logins;
 use crate::records::{
     AccountRecord, AliasRecord, RemovedRecord, SYSTEM, account_key, alias_key, decode, domain_key,
-    encode, removed_key,
+    encode, encode_account, removed_key,
 };
 use crate::rotation::DomainKeys;
 use crate::throttle::Target;
@@ -223,7 +228,7 @@ impl Directory {
         let address = new.address.folded();
         check_name(&new.name)?;
         password::check(new.password.expose(), &address)?;
-        self.write(|directory| async move {
+        self.write(move |directory| async move {
             let mut system = {
                 let book = directory.book.read();
                 if !book.domains.contains_key(address.domain()) {
@@ -241,9 +246,16 @@ impl Directory {
             let keys = directory
                 .hash(move || AccountKeys::generate(&label, &new.password, Some(&recovery), cost))
                 .await?;
-            let record = AccountRecord { address, name: new.name, created: now(), keys };
+            let record = AccountRecord {
+                address,
+                name: new.name,
+                created: now(),
+                keys,
+                administrator: new.administrator,
+                second_factor: None,
+            };
             let mut batch = Batch::new();
-            batch.put(Column::Directory, account_key(id), encode(&record));
+            batch.put(Column::Directory, account_key(id), encode_account(&record));
             batch.put(Column::Directory, SYSTEM, encode(&system));
             directory.store.commit(batch).await?;
             let mut book = directory.book.write();
@@ -382,7 +394,9 @@ impl Directory {
         self.0.book.read().may_send_as(id, address)
     }
 
-    /// Logs in. `login` is a full address, or the local part of one in the main domain.
+    /// Logs in. `login` is a full address, or the local part of one in the main domain. On a page, an
+    /// account with a second factor is not logged in before [`Directory::check_second_factor`] says so,
+    /// too.
     ///
     /// # Errors
     /// See [`AuthError`]. An unknown account costs as much time as a wrong password.
@@ -391,9 +405,77 @@ impl Directory {
         login: &str,
         password: &Secret<String>,
         peer: IpAddr,
+        way: Way,
     ) -> Result<Login, AuthError> {
         let Inner { logins, book, main, .. } = &*self.0;
-        logins.authenticate(book, main, login, password, peer).await
+        logins.authenticate(book, main, login, password, peer, way).await
+    }
+
+    /// Makes somebody an administrator, or takes that away.
+    ///
+    /// # Errors
+    /// When there is no such account or the store fails.
+    pub async fn set_administrator(
+        &self,
+        id: AccountId,
+        administrator: bool,
+    ) -> Result<(), DirectoryError> {
+        self.write(move |directory| async move {
+            let mut record = directory.person(id)?.record();
+            record.administrator = administrator;
+            directory.replace_account(id, record).await?;
+            tracing::info!(account = %id, administrator, "administrator's right changed");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives an account a second factor (a secret of [`second_factor::new_secret`], once its owner
+    /// proved that the app has it), another one, or none. With one, what mail programs opened with the
+    /// password ends; app passwords stay.
+    ///
+    /// # Errors
+    /// When there is no such account or the store fails.
+    pub async fn set_second_factor(
+        &self,
+        id: AccountId,
+        secret: Option<Secret<Vec<u8>>>,
+    ) -> Result<(), DirectoryError> {
+        self.write(move |directory| async move {
+            let person = directory.person(id)?;
+            let mut record = person.record();
+            let on = secret.is_some();
+            record.second_factor = secret.map(|secret| secret.expose().clone());
+            directory.replace_account(id, record).await?;
+            directory.logins.forget_used_codes(id);
+            // What mail programs tried in vain may count again.
+            directory.logins.throttle.lock().forget_wrong(Target::from(id.0));
+            if on {
+                let mut unlocked = directory.logins.unlocked.lock();
+                for slot in person.keys.slots().filter(|slot| slot.kind == SlotKind::Password) {
+                    unlocked.end_sessions(id, slot.id, Way::MailProgram);
+                }
+            }
+            tracing::info!(account = %id, on, "second factor changed");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Checks a code of an account's second factor: the one that the app shows at `now`, before or
+    /// after. Each counts once, and guessing is slowed as for passwords.
+    ///
+    /// # Errors
+    /// See [`AuthError`]; [`AuthError::Rejected`] also when the account has no second factor.
+    pub fn check_second_factor(
+        &self,
+        id: AccountId,
+        code: &str,
+        peer: IpAddr,
+        now: SystemTime,
+    ) -> Result<(), AuthError> {
+        let person = self.0.person(id).map_err(|_| AuthError::Rejected)?;
+        self.0.logins.check_second_factor(&person, code, peer, now)
     }
 
     /// Sets a new password for an account whose keys are open. Sessions opened with the old password
@@ -450,10 +532,24 @@ impl Directory {
         kit: &Secret<String>,
         new: &Secret<String>,
     ) -> Result<(), DirectoryError> {
+        let unlocked = self.unlock_with_recovery(id, kit).await?;
+        self.change_password(id, &unlocked, new).await
+    }
+
+    /// Opens an account with the secret of the practice's recovery kit: for a forgotten password or a
+    /// lost second factor.
+    ///
+    /// # Errors
+    /// [`DirectoryError::WrongSecret`] when the kit's secret does not open the account.
+    pub async fn unlock_with_recovery(
+        &self,
+        id: AccountId,
+        kit: &Secret<String>,
+    ) -> Result<Arc<Unlocked>, DirectoryError> {
         let (person, kit) = (self.0.person(id)?, kit.clone());
         let unlocked = blocking(move || Ok(person.keys.unlock_with_recovery(&kit)?)).await?;
         tracing::warn!(account = %id, "unlocked with the recovery kit");
-        self.change_password(id, &Arc::new(unlocked), new).await
+        Ok(Arc::new(unlocked))
     }
 
     /// Makes an app password; it is shown once and kept nowhere.
@@ -581,17 +677,25 @@ impl Inner {
     /// holds `writer`.
     async fn replace_keys(&self, id: AccountId, keys: AccountKeys) -> Result<(), DirectoryError> {
         let old = self.person(id)?;
-        let Account { address, name, created, .. } = old.account.clone();
-        let record = AccountRecord { address, name, created, keys };
-        let mut batch = Batch::new();
-        batch.put(Column::Directory, account_key(id), encode(&record));
-        self.store.commit(batch).await?;
-        let kept: Vec<u32> = record.keys.slots().map(|slot| slot.id).collect();
-        self.book.write().put_person(id, record);
+        let kept: Vec<u32> = keys.slots().map(|slot| slot.id).collect();
+        self.replace_account(id, AccountRecord { keys, ..old.record() }).await?;
         let mut unlocked = self.logins.unlocked.lock();
         for slot in old.keys.slots().filter(|slot| !kept.contains(&slot.id)) {
             unlocked.revoke(id, slot.id);
         }
+        Ok(())
+    }
+
+    /// Commits an account's changed record, then shows it. The caller holds `writer`.
+    async fn replace_account(
+        &self,
+        id: AccountId,
+        record: AccountRecord,
+    ) -> Result<(), DirectoryError> {
+        let mut batch = Batch::new();
+        batch.put(Column::Directory, account_key(id), encode_account(&record));
+        self.store.commit(batch).await?;
+        self.book.write().put_person(id, record);
         Ok(())
     }
 

@@ -4,25 +4,28 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::{hmac, rand};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore, watch};
 use tokio::time::timeout;
 use wardpost_keys::{AccountKeys, KdfCost, SlotKind, UnlockError, Unlocked};
-use wardpost_mail::{Address, Domain, Secret};
+use wardpost_mail::{AccountId, Address, Domain, Secret};
 
 use crate::book::{Book, Person};
 use crate::error::AuthError;
+use crate::second_factor;
 use crate::throttle::{Fingerprint, Judgement, Network, Target, Throttle};
-use crate::types::{DirectoryStats, Login, Options};
+use crate::types::{DirectoryStats, Login, Options, Way};
 use crate::unlocked::UnlockedAccounts;
 
 /// How long a log-in waits for its turn at the password hash before it is told to come again.
 const LONGEST_QUEUE: Duration = Duration::from_secs(20);
 /// Set in the [`Target`] of names that nobody has.
 const NOBODY: Target = 1 << 127;
+/// Set in the [`Target`] of an account's second factor.
+const SECOND_FACTOR: Target = 1 << 126;
 /// How many turns are kept before finished ones are cleared away.
 const MAX_TURNS: usize = 1_000;
 
@@ -67,6 +70,9 @@ pub(crate) struct Logins {
     pub(crate) gate: Arc<Semaphore>,
     /// Keys of nobody: an unknown name costs as much as a wrong password.
     nobody: OnceCell<Arc<AccountKeys>>,
+    /// The latest half minute whose code of the second factor was used: no code counts twice (RFC 6238
+    /// §5.2). In memory, because a code is worth nothing a minute later.
+    used_codes: Mutex<HashMap<AccountId, u64>>,
     ok: AtomicU64,
     failed: AtomicU64,
     slowed: AtomicU64,
@@ -84,6 +90,7 @@ impl Logins {
             unlocked: Mutex::default(),
             turns: Mutex::default(),
             nobody: OnceCell::new(),
+            used_codes: Mutex::default(),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             slowed: AtomicU64::new(0),
@@ -115,20 +122,29 @@ impl Logins {
         login: &str,
         password: &Secret<String>,
         peer: IpAddr,
+        way: Way,
     ) -> Result<Login, AuthError> {
         let name = login_name(login, main);
         let person = name.as_ref().and_then(|name| book.read().by_address(name).cloned());
         let outcome = if AccountKeys::is_app_password(password.expose()) {
             match &person {
-                Some(person) => self.with_app_password(book, person, password),
-                None => Err(AuthError::Rejected),
+                Some(person) if way == Way::MailProgram => {
+                    self.with_app_password(book, person, password)
+                }
+                // On a page it would get round the second factor.
+                _ => Err(AuthError::Rejected),
             }
         } else {
             let target = match &person {
                 Some(person) => Target::from(person.account.id.0),
                 None => self.target_of_nobody(login),
             };
-            self.with_password(book, person, target, password, peer).await
+            // A mail program cannot ask for the second factor. Whether the password was right is not
+            // told, and takes as long to say as for a name that nobody has.
+            let halved = way == Way::MailProgram
+                && person.as_ref().is_some_and(|person| person.account.second_factor);
+            let person = if halved { None } else { person };
+            self.with_password(book, person, target, password, (peer, way)).await
         };
         let counter = match &outcome {
             Ok(_) => &self.ok,
@@ -147,11 +163,11 @@ impl Logins {
         password: &Secret<String>,
     ) -> Result<Login, AuthError> {
         let fingerprint = self.fingerprint(Target::from(person.account.id.0), password);
-        if let Some(login) = self.recognise(person, &fingerprint) {
+        if let Some(login) = self.recognise(person, &fingerprint, Way::MailProgram) {
             return Ok(login);
         }
         let (slot, keys) = open_app_password(&person.keys, password).ok_or(AuthError::Rejected)?;
-        self.admit(book, person, fingerprint, slot, keys)
+        self.admit(book, person, fingerprint, slot, keys, Way::MailProgram)
     }
 
     async fn with_password(
@@ -160,24 +176,26 @@ impl Logins {
         person: Option<Arc<Person>>,
         target: Target,
         password: &Secret<String>,
-        peer: IpAddr,
+        (peer, way): (IpAddr, Way),
     ) -> Result<Login, AuthError> {
         let fingerprint = self.fingerprint(target, password);
+        // What a mail program may not use is not wrong on a page.
+        let tried = self.tried(&fingerprint, way);
         let turn = self.turn(target, peer);
         let _turn = turn.lock().await;
-        let judgement = self.throttle.lock().begin(target, peer, &fingerprint, Instant::now());
+        let judgement = self.throttle.lock().begin(target, peer, &tried, Instant::now());
         match judgement {
             Judgement::Check => {}
             Judgement::KnownWrong => return Err(AuthError::Rejected),
             Judgement::Wait(wait) => return Err(AuthError::SlowDown(wait)),
         }
-        if let Some(login) = person.as_ref().and_then(|p| self.recognise(p, &fingerprint)) {
+        if let Some(login) = person.as_ref().and_then(|p| self.recognise(p, &fingerprint, way)) {
             self.throttle.lock().succeeded(target, peer, Instant::now());
             return Ok(login);
         }
         let outcome = match self.hash(person.clone(), password).await {
             Ok((slot, keys)) => match &person {
-                Some(person) => self.admit(book, person, fingerprint, slot, keys),
+                Some(person) => self.admit(book, person, fingerprint, slot, keys, way),
                 None => Err(AuthError::Rejected),
             },
             Err(error) => Err(error),
@@ -186,7 +204,7 @@ impl Logins {
         match outcome {
             Ok(_) => throttle.succeeded(target, peer, Instant::now()),
             Err(AuthError::Rejected) if is_current(book, person.as_ref()) => {
-                throttle.failed(target, peer, fingerprint);
+                throttle.failed(target, peer, tried);
             }
             // The password was changed meanwhile, and this one may be the new one. It counts, but is
             // not remembered as wrong.
@@ -250,9 +268,49 @@ impl Logins {
         made.await.cloned()
     }
 
-    fn recognise(&self, person: &Person, fingerprint: &Fingerprint) -> Option<Login> {
+    /// Checks a code of the second factor, slowed like passwords.
+    pub(crate) fn check_second_factor(
+        &self,
+        person: &Person,
+        code: &str,
+        peer: IpAddr,
+        now: SystemTime,
+    ) -> Result<(), AuthError> {
+        let Some(secret) = &person.second_factor else { return Err(AuthError::Rejected) };
+        let id = person.account.id;
+        let target = Target::from(id.0) | SECOND_FACTOR;
+        // The same digits may be right in another half minute.
+        let typed = Secret::new(format!("{} {code}", second_factor::step(now)));
+        let fingerprint = self.fingerprint(target, &typed);
+        match self.throttle.lock().begin(target, peer, &fingerprint, Instant::now()) {
+            Judgement::Check => {}
+            Judgement::KnownWrong => return Err(AuthError::Rejected),
+            Judgement::Wait(wait) => return Err(AuthError::SlowDown(wait)),
+        }
+        let step = second_factor::proves(secret, code, now);
+        let mut used = self.used_codes.lock();
+        let fresh = step.filter(|step| used.get(&id).is_none_or(|used| used < step));
+        match fresh {
+            Some(step) => {
+                used.insert(id, step);
+                self.throttle.lock().succeeded(target, peer, Instant::now());
+                Ok(())
+            }
+            None => {
+                self.throttle.lock().failed(target, peer, fingerprint);
+                Err(AuthError::Rejected)
+            }
+        }
+    }
+
+    /// Another secret, other codes.
+    pub(crate) fn forget_used_codes(&self, id: AccountId) {
+        self.used_codes.lock().remove(&id);
+    }
+
+    fn recognise(&self, person: &Person, fingerprint: &Fingerprint, way: Way) -> Option<Login> {
         let (unlocked, revocation) =
-            self.unlocked.lock().recognise(person.account.id, fingerprint)?;
+            self.unlocked.lock().recognise(person.account.id, fingerprint, way)?;
         Some(Login { account: person.account.clone(), unlocked, revocation })
     }
 
@@ -264,15 +322,20 @@ impl Logins {
         fingerprint: Fingerprint,
         slot: u32,
         keys: Unlocked,
+        way: Way,
     ) -> Result<Login, AuthError> {
         let id = person.account.id;
         // Held until the credential is noted, so that whoever takes it away finds it.
         let book = book.read();
         let person = book.people.get(&id).ok_or(AuthError::Rejected)?;
-        if !person.keys.slots().any(|s| s.id == slot) {
+        let kind = person.keys.slots().find(|s| s.id == slot).map(|slot| slot.kind);
+        let halved = person.account.second_factor
+            && way == Way::MailProgram
+            && kind == Some(SlotKind::Password);
+        if kind.is_none() || halved {
             return Err(AuthError::Rejected);
         }
-        let (unlocked, revocation) = self.unlocked.lock().admit(id, fingerprint, slot, keys);
+        let (unlocked, revocation) = self.unlocked.lock().admit(id, fingerprint, slot, keys, way);
         Ok(Login { account: person.account.clone(), unlocked, revocation })
     }
 
@@ -293,6 +356,14 @@ impl Logins {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&target.to_be_bytes());
         context.update(password.expose().as_bytes());
+        self.finish(&context)
+    }
+
+    /// What the throttle knows a credential by.
+    fn tried(&self, fingerprint: &Fingerprint, way: Way) -> Fingerprint {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(fingerprint);
+        context.update(if way == Way::Page { b"page" } else { b"mail" });
         self.finish(&context)
     }
 

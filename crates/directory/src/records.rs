@@ -9,8 +9,10 @@ use wardpost_store::{Column, Store, record};
 use crate::error::DirectoryError;
 use crate::types::{DkimAlgorithm, DkimKey, DkimPair, DkimStage};
 
-/// The version that this program writes of every record but domains'.
+/// The version that this program writes of every record but accounts' and domains'.
 const VERSION: u8 = 1;
+/// The version of accounts' records: since there are administrators and second factors.
+const ACCOUNT_VERSION: u8 = 2;
 /// The version of domains' records: since keys rotate.
 const DOMAIN_VERSION: u8 = 2;
 
@@ -77,14 +79,42 @@ impl Default for SystemRecord {
     }
 }
 
-/// An account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An account, in version 2.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AccountRecord {
     /// In folded form.
     pub(crate) address: Address,
     pub(crate) name: String,
     pub(crate) created: i64,
     pub(crate) keys: AccountKeys,
+    pub(crate) administrator: bool,
+    /// The secret that the authenticator app has, too.
+    pub(crate) second_factor: Option<Vec<u8>>,
+}
+
+/// An account, in version 1.
+#[derive(Deserialize)]
+struct AccountRecord1 {
+    address: Address,
+    name: String,
+    created: i64,
+    keys: AccountKeys,
+}
+
+/// Writes an account's record.
+pub(crate) fn encode_account(record: &AccountRecord) -> Vec<u8> {
+    record::encode(ACCOUNT_VERSION, record)
+}
+
+/// Reads an account's record, of this version or the one before, which knew no administrators.
+pub(crate) fn decode_account(bytes: &[u8]) -> Result<AccountRecord, DirectoryError> {
+    if bytes.first() != Some(&VERSION) {
+        return record::decode(ACCOUNT_VERSION, bytes)
+            .map_err(|_| DirectoryError::Record("account"));
+    }
+    let AccountRecord1 { address, name, created, keys } = decode(bytes, "account")?;
+    let (administrator, second_factor) = (false, None);
+    Ok(AccountRecord { address, name, created, keys, administrator, second_factor })
 }
 
 /// An alias.
@@ -250,6 +280,46 @@ mod tests {
         assert_eq!(read.pairs[1].keys[0].private_pkcs8, [8, 9]);
     }
 
+    /// An account's keys as version 1 wrote them.
+    fn frozen_keys() -> Vec<u8> {
+        let data = include_str!("../../keys/tests/data/account-v1.txt");
+        let hex = data.lines().find_map(|line| line.strip_prefix("account ")).unwrap();
+        data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn accounts_of_version_1_still_open() {
+        let bytes = [b"\x01\x10dana@clinic.test\x03Lee\xd8\x04", &*frozen_keys()].concat();
+        let read = decode_account(&bytes).unwrap();
+        assert_eq!(read.address.to_string(), "dana@clinic.test");
+        assert_eq!((read.name.as_str(), read.created), ("Lee", 300));
+        assert!(!read.administrator && read.second_factor.is_none());
+        let password = Secret::new("frozen password".to_owned());
+        assert!(read.keys.unlock_with_password(&password).is_ok());
+        // What is written now is version 2, and says the same.
+        let again = decode_account(&encode_account(&read)).unwrap();
+        assert_eq!((again.address, again.created), (read.address, 300));
+    }
+
+    /// Bytes that version 2 of accounts' records wrote.
+    #[test]
+    fn accounts_of_version_2_still_open() {
+        let bytes = [
+            b"\x02\x10dana@clinic.test\x03Lee\xd8\x04",
+            &*frozen_keys(),
+            b"\x01\x01\x03\x07\x08\x09",
+        ]
+        .concat();
+        let read = decode_account(&bytes).unwrap();
+        assert!(read.administrator);
+        assert_eq!(read.second_factor.as_deref(), Some(&[7, 8, 9][..]));
+        let password = Secret::new("frozen password".to_owned());
+        assert!(read.keys.unlock_with_password(&password).is_ok());
+        assert_eq!(encode_account(&read), bytes);
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(decode_account(cut).is_err() && decode_account(b"\x03").is_err());
+    }
+
     #[test]
     fn another_version_is_refused() {
         assert!(matches!(
@@ -264,8 +334,9 @@ mod tests {
         #[test]
         fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode_domain(&[&[DOMAIN_VERSION], bytes.as_slice()].concat());
+            let _ = decode_account(&[&[ACCOUNT_VERSION], bytes.as_slice()].concat());
             let bytes = [&[VERSION], bytes.as_slice()].concat();
-            let _ = decode::<AccountRecord>(&bytes, "account");
+            let _ = decode_account(&bytes);
             let _ = decode::<AliasRecord>(&bytes, "alias");
             let _ = decode_domain(&bytes);
         }

@@ -34,7 +34,12 @@ async fn open(store: &Store) -> Directory {
 
 async fn add(directory: &Directory, local: &str) -> AccountId {
     let address = address(&format!("{local}@clinic.test"));
-    let new = NewAccount { address, name: "Somebody".to_owned(), password: secret(PASSWORD) };
+    let new = NewAccount {
+        address,
+        name: "Somebody".to_owned(),
+        password: secret(PASSWORD),
+        administrator: false,
+    };
     directory.add_account(new).await.unwrap()
 }
 
@@ -48,7 +53,7 @@ async fn with_dana() -> (Store, Directory, AccountId) {
 }
 
 async fn login(directory: &Directory, name: &str, password: &str) -> Result<Login, AuthError> {
-    directory.authenticate(name, &secret(password), ip(OFFICE)).await
+    directory.authenticate(name, &secret(password), ip(OFFICE), Way::MailProgram).await
 }
 
 #[tokio::test]
@@ -60,6 +65,7 @@ async fn the_recovery_kit_is_handed_out_once() {
         address: address("dana@clinic.test"),
         name: String::new(),
         password: secret(PASSWORD),
+        administrator: false,
     };
     let refused = directory.add_account(new).await;
     assert!(matches!(refused, Err(DirectoryError::NotInitialised)));
@@ -115,6 +121,7 @@ async fn what_cannot_be_is_refused() {
             address: address(text),
             name: name.to_owned(),
             password: secret(password),
+            administrator: false,
         };
         directory.add_account(new).await.unwrap_err()
     };
@@ -374,7 +381,7 @@ async fn guessing_is_slowed_and_the_office_is_not() {
     for n in 0..50 {
         let guess = secret(&format!("a guess that is long enough {n}"));
         if let Err(AuthError::SlowDown(wait)) =
-            directory.authenticate("dana", &guess, attacker).await
+            directory.authenticate("dana", &guess, attacker, Way::MailProgram).await
         {
             assert!(wait <= Duration::from_secs(15 * 60));
             slowed += 1;
@@ -382,7 +389,7 @@ async fn guessing_is_slowed_and_the_office_is_not() {
     }
     // Five are looked at, and one more for each second that the machine was busy elsewhere.
     assert!((35..=45).contains(&slowed), "{slowed}");
-    let right = directory.authenticate("dana", &secret(PASSWORD), attacker).await;
+    let right = directory.authenticate("dana", &secret(PASSWORD), attacker, Way::MailProgram).await;
     assert!(matches!(right, Err(AuthError::SlowDown(_))));
     assert!(login(&directory, "dana", PASSWORD).await.is_ok());
     assert_eq!(directory.stats().logins_slowed, slowed + 1);
@@ -396,6 +403,7 @@ async fn a_full_or_closed_store_changes_nothing_in_memory() {
         address: address("lee@clinic.test"),
         name: String::new(),
         password: secret(PASSWORD),
+        administrator: false,
     };
     assert!(matches!(directory.add_account(new).await, Err(DirectoryError::Store(_))));
     assert!(directory.remove_account(dana).await.is_err());
@@ -419,4 +427,110 @@ async fn keys_in_the_store_tell_no_names() {
         })
         .unwrap();
     assert_eq!(records, 4);
+}
+
+async fn on_page(directory: &Directory, password: &str) -> Result<Login, AuthError> {
+    directory.authenticate("dana", &secret(password), ip(OFFICE), Way::Page).await
+}
+
+#[tokio::test]
+async fn with_a_second_factor_mail_programs_need_app_passwords() {
+    let (store, directory, dana) = with_dana().await;
+    let old = login(&directory, "dana", PASSWORD).await.unwrap();
+    let phone = directory.add_app_password(dana, &old.unlocked, "phone").await.unwrap();
+    let page = on_page(&directory, PASSWORD).await.unwrap();
+    directory.set_second_factor(dana, Some(second_factor::new_secret().unwrap())).await.unwrap();
+    assert!(directory.account(dana).unwrap().second_factor);
+    // What the password opened in a mail program ends; the page goes on.
+    assert!(old.revocation.is_revoked() && !page.revocation.is_revoked());
+
+    // The right password is refused like a wrong one, again and again, though the account is unlocked.
+    for _ in 0..3 {
+        for password in [PASSWORD, OTHER] {
+            let refused = login(&directory, "dana", password).await.unwrap_err();
+            assert_eq!(refused, AuthError::Rejected);
+        }
+    }
+    let app = login(&directory, "dana", phone.expose()).await.unwrap();
+    // And what a mail program tried in vain is right on a page, where app passwords are not.
+    assert!(on_page(&directory, PASSWORD).await.is_ok());
+    assert_eq!(on_page(&directory, phone.expose()).await.unwrap_err(), AuthError::Rejected);
+
+    // A changed password keeps it; so does another start.
+    directory.change_password_with(dana, &secret(PASSWORD), &secret(OTHER)).await.unwrap();
+    assert!(page.revocation.is_revoked() && !app.revocation.is_revoked());
+    assert!(directory.account(dana).unwrap().second_factor);
+    let again = open(&store).await;
+    assert!(login(&again, "dana", OTHER).await.is_err());
+    assert!(login(&again, "dana", phone.expose()).await.is_ok());
+
+    directory.set_second_factor(dana, None).await.unwrap();
+    assert!(login(&directory, "dana", OTHER).await.is_ok());
+    assert!(login(&directory, "dana", phone.expose()).await.is_ok());
+    assert!(on_page(&directory, phone.expose()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_code_counts_once_and_guessing_codes_is_slowed() {
+    let (_, directory, dana) = with_dana().await;
+    let secret = second_factor::new_secret().unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(3_000_000);
+    let check =
+        |code: &str, peer: &str, now| directory.check_second_factor(dana, code, ip(peer), now);
+    let code = second_factor::code(&secret, now);
+    // Nobody is let in for want of a second factor.
+    assert_eq!(check(code.expose(), OFFICE, now), Err(AuthError::Rejected));
+
+    directory.set_second_factor(dana, Some(secret.clone())).await.unwrap();
+    assert_eq!(check("", OFFICE, now), Err(AuthError::Rejected));
+    assert_eq!(check(code.expose(), OFFICE, now), Ok(()));
+    // Not again, not from elsewhere, and no older one.
+    let later = now + Duration::from_secs(30);
+    let before = second_factor::code(&secret, now - Duration::from_secs(30));
+    assert_eq!(check(code.expose(), OFFICE, now), Err(AuthError::Rejected));
+    assert_eq!(check(code.expose(), "198.51.100.7", later), Err(AuthError::Rejected));
+    assert_eq!(check(before.expose(), OFFICE, now), Err(AuthError::Rejected));
+    assert_eq!(check(second_factor::code(&secret, later).expose(), OFFICE, later), Ok(()));
+
+    let guesses = (0..1_000).map(|n| check(&format!("{n:06}"), "203.0.113.9", now));
+    let looked_at = guesses.filter(|outcome| *outcome == Err(AuthError::Rejected)).count();
+    assert!(looked_at < 20, "{looked_at}");
+    let right = second_factor::code(&secret, later + Duration::from_secs(30));
+    let then = later + Duration::from_secs(30);
+    let slowed = check(right.expose(), "203.0.113.9", then);
+    assert!(matches!(slowed, Err(AuthError::SlowDown(_))), "{slowed:?}");
+    assert_eq!(check(right.expose(), OFFICE, then), Ok(()));
+}
+
+#[tokio::test]
+async fn administrators_are_made_and_unmade() {
+    let (store, directory, dana) = with_dana().await;
+    assert!(!directory.account(dana).unwrap().administrator);
+    let new = NewAccount {
+        address: address("lee@clinic.test"),
+        name: String::new(),
+        password: secret(PASSWORD),
+        administrator: true,
+    };
+    let lee = directory.add_account(new).await.unwrap();
+    directory.set_administrator(dana, true).await.unwrap();
+    directory.set_administrator(lee, false).await.unwrap();
+    for directory in [&directory, &open(&store).await] {
+        assert!(directory.account(dana).unwrap().administrator);
+        assert!(!directory.account(lee).unwrap().administrator);
+        assert!(login(directory, "lee", PASSWORD).await.is_ok());
+    }
+    let nobody = directory.set_administrator(AccountId(99), true).await;
+    assert!(matches!(nobody, Err(DirectoryError::NoSuchAccount)));
+}
+
+#[tokio::test]
+async fn the_recovery_kit_opens_an_account() {
+    let store = Store::in_memory();
+    let directory = open(&store).await;
+    let kit = directory.initialise().await.unwrap().unwrap();
+    let dana = add(&directory, "dana").await;
+    assert!(directory.unlock_with_recovery(dana, &kit.secret).await.is_ok());
+    let wrong = directory.unlock_with_recovery(dana, &secret(PASSWORD)).await;
+    assert!(matches!(wrong, Err(DirectoryError::WrongSecret)));
 }

@@ -53,6 +53,11 @@ pub struct Account {
     pub name: String,
     /// When the account was made, Unix seconds.
     pub created: i64,
+    /// Whether this person may look after the box.
+    pub administrator: bool,
+    /// Whether signing in on a page wants a code from an authenticator app, too. Mail programs then
+    /// need app passwords.
+    pub second_factor: bool,
 }
 
 /// What it takes to make an account.
@@ -64,6 +69,21 @@ pub struct NewAccount {
     pub name: String,
     /// The first password.
     pub password: Secret<String>,
+    /// Whether this person may look after the box.
+    pub administrator: bool,
+}
+
+/// Where somebody logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// A mail program (IMAP, submission). It cannot ask for a second factor: where the account has one,
+    /// only app passwords count.
+    MailProgram,
+    /// A page in a browser. App passwords do not count there, and the password is only half of it where
+    /// the account has a second factor: see [`Directory::check_second_factor`].
+    ///
+    /// [`Directory::check_second_factor`]: crate::Directory::check_second_factor
+    Page,
 }
 
 /// Several people behind one address.

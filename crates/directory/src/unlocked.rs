@@ -19,6 +19,7 @@ use wardpost_mail::AccountId;
 
 use crate::login::Revocation;
 use crate::throttle::Fingerprint;
+use crate::types::Way;
 
 /// How many credentials, in how many spellings, are recognised for an account.
 const MAX_PROVEN: usize = 64;
@@ -39,9 +40,9 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct UnlockedAccounts {
     entries: HashMap<AccountId, Entry>,
-    /// For each slot that has sessions: tells them when it is taken away. Apart from the keys, because
-    /// a session may have given those back.
-    gone: HashMap<(AccountId, u32), watch::Sender<bool>>,
+    /// For each slot that has sessions, and each way that they came by: tells them when it is taken
+    /// away. Apart from the keys, because a session may have given those back.
+    gone: HashMap<(AccountId, u32, Way), watch::Sender<bool>>,
 }
 
 impl UnlockedAccounts {
@@ -50,6 +51,7 @@ impl UnlockedAccounts {
         &mut self,
         id: AccountId,
         fingerprint: &Fingerprint,
+        way: Way,
     ) -> Option<(Arc<Unlocked>, Revocation)> {
         let entry = self.entries.get_mut(&id)?;
         let same =
@@ -57,11 +59,11 @@ impl UnlockedAccounts {
         let slot = entry.proven.iter().find(same)?.slot;
         entry.idle_since = None;
         let keys = entry.keys.clone();
-        Some((keys, self.revocation(id, slot)))
+        Some((keys, self.revocation(id, slot, way)))
     }
 
-    fn revocation(&mut self, id: AccountId, slot: u32) -> Revocation {
-        let gone = self.gone.entry((id, slot)).or_insert_with(|| watch::Sender::new(false));
+    fn revocation(&mut self, id: AccountId, slot: u32, way: Way) -> Revocation {
+        let gone = self.gone.entry((id, slot, way)).or_insert_with(|| watch::Sender::new(false));
         Revocation::new(gone.subscribe())
     }
 
@@ -72,6 +74,7 @@ impl UnlockedAccounts {
         fingerprint: Fingerprint,
         slot: u32,
         keys: Unlocked,
+        way: Way,
     ) -> (Arc<Unlocked>, Revocation) {
         let entry = self.entries.entry(id).or_insert_with(|| Entry {
             keys: Arc::new(keys),
@@ -86,7 +89,7 @@ impl UnlockedAccounts {
         }
         entry.idle_since = None;
         let keys = entry.keys.clone();
-        (keys, self.revocation(id, slot))
+        (keys, self.revocation(id, slot, way))
     }
 
     /// A credential was taken away: its sessions are told, and it is not recognised any more.
@@ -94,7 +97,13 @@ impl UnlockedAccounts {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.proven.retain(|proven| proven.slot != slot);
         }
-        if let Some(gone) = self.gone.remove(&(id, slot)) {
+        self.end_sessions(id, slot, Way::MailProgram);
+        self.end_sessions(id, slot, Way::Page);
+    }
+
+    /// Tells the sessions that a credential opened by one way that it counts there no more.
+    pub(crate) fn end_sessions(&mut self, id: AccountId, slot: u32, way: Way) {
+        if let Some(gone) = self.gone.remove(&(id, slot, way)) {
             gone.send_replace(true);
         }
     }
@@ -102,7 +111,7 @@ impl UnlockedAccounts {
     /// The account is gone: all its sessions are told, and the keys dropped.
     pub(crate) fn remove(&mut self, id: AccountId) {
         self.entries.remove(&id);
-        for (_, gone) in self.gone.extract_if(|(account, _), _| *account == id) {
+        for (_, gone) in self.gone.extract_if(|(account, ..), _| *account == id) {
             gone.send_replace(true);
         }
     }

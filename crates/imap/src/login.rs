@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
+use wardpost_directory::Way;
 use wardpost_imap_wire::{Code, Command, Limits};
 use wardpost_mail::Secret;
 
@@ -108,7 +109,8 @@ impl Stranger {
     ) -> (State, Outcome) {
         self.tries += 1;
         let imap = session.imap;
-        let login = imap.directory.authenticate(&credential.user, &credential.password, self.peer);
+        let Credential { user, password } = &credential;
+        let login = imap.directory.authenticate(user, password, self.peer, Way::MailProgram);
         let login = match login.await {
             Ok(login) => login,
             Err(error) => {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use wardpost_config::{Cleartext, CleartextException, Inbound};
-use wardpost_directory::{Directory, NewAccount, Options};
+use wardpost_directory::{Directory, NewAccount, Options, Way};
 use wardpost_mail::{Address, Domain, ReversePath, Secret};
 use wardpost_mailbox::{AccountMail, Mailboxes, SpecialUse};
 use wardpost_mx::{Claim, Facts, Guessing, Mx, SenderFacts, Settings};
@@ -149,7 +149,8 @@ impl Practice {
         for name in ["dana", "lee"] {
             let address = Address::parse(&format!("{name}@{domain}")).unwrap();
             let password = Secret::new(PASSWORD.to_owned());
-            let new = NewAccount { address, name: String::new(), password };
+            let name = String::new();
+            let new = NewAccount { address, name, password, administrator: false };
             directory.add_account(new).await.unwrap();
         }
         let wall = Wall::open(store.clone()).unwrap();
@@ -185,7 +186,8 @@ impl Practice {
     async fn mail_of(&self, login: &str) -> AccountMail {
         let password = Secret::new(PASSWORD.to_owned());
         let peer = "127.0.0.1".parse().unwrap();
-        let login = self.directory.authenticate(login, &password, peer).await.unwrap();
+        let login =
+            self.directory.authenticate(login, &password, peer, Way::MailProgram).await.unwrap();
         let mail = self.mailboxes.open(login.account.id, login.unlocked);
         mail.prepare().await.unwrap();
         mail

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dana = Address::parse("dana@clinic.test")?;
     let name = "Dana Lee, MD".to_owned();
     let password = Secret::new("correct battery of staples".to_owned());
-    let account = NewAccount { address: dana.clone(), name, password };
+    let account = NewAccount { address: dana.clone(), name, password, administrator: false };
     let sender = directory.add_account(account).await?;
     let options =
         wardpost_parcel::Options { kdf_cost: KdfCost::Test, ..wardpost_parcel::Options::default() };

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
-use wardpost_directory::{Directory, NewAccount, Options};
+use wardpost_directory::{Directory, NewAccount, Options, Way};
 use wardpost_keys::KdfCost;
 use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_mailbox::{Mailboxes, SpecialUse, UidRange};
@@ -58,6 +58,7 @@ impl House {
             address: address("dana@clinic.test"),
             name: "Dana Lee, MD".into(),
             password: Secret::new(PASSWORD.into()),
+            administrator: false,
         };
         let dana = directory.add_account(new).await.unwrap();
         let options = wardpost_parcel::Options {
@@ -156,7 +157,7 @@ impl House {
     async fn inbox(&self) -> Vec<Vec<u8>> {
         let peer = "192.0.2.1".parse().unwrap();
         let password = Secret::new(PASSWORD.to_owned());
-        let login = self.directory.authenticate("dana", &password, peer).await.unwrap();
+        let login = self.directory.authenticate("dana", &password, peer, Way::MailProgram).await.unwrap();
         let mail = self.mailboxes.open(login.account.id, login.unlocked.clone());
         mail.prepare().await.unwrap();
         let inbox = mail.special(SpecialUse::Inbox).unwrap().id;

@@ -3,7 +3,7 @@
 use crate::Submission;
 use std::net::IpAddr;
 use std::time::Duration;
-use wardpost_directory::{Account, AuthError, Login, Revocation};
+use wardpost_directory::{Account, AuthError, Login, Revocation, Way};
 use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_smtp::Credentials;
 
@@ -25,7 +25,7 @@ pub(crate) async fn log_in(
     peer: IpAddr,
 ) -> (Option<Sender>, Reply) {
     let Credentials { login, password } = credentials;
-    match submission.directory.authenticate(&login, &password, peer).await {
+    match submission.directory.authenticate(&login, &password, peer, Way::MailProgram).await {
         Ok(Login { account, revocation, .. }) => {
             submission.metrics.login("ok");
             tracing::info!(account = account.id.0, "logged in for submission");

@@ -95,7 +95,8 @@ impl Practice {
         for name in ["dana", "lee"] {
             let address = Address::parse(&format!("{name}@{domain}")).unwrap();
             let password = Secret::new(PASSWORD.to_owned());
-            let new = NewAccount { address, name: String::new(), password };
+            let name = String::new();
+            let new = NewAccount { address, name, password, administrator: false };
             directory.add_account(new).await.unwrap();
         }
         let pins = pins(&store).await;

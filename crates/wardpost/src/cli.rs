@@ -107,6 +107,9 @@ pub(crate) enum AccountCommand {
         /// The name shown to people, e.g. "Dana Lee, MD".
         #[arg(long, default_value = "")]
         name: String,
+        /// An administrator, who may use the pages about the box.
+        #[arg(long)]
+        administrator: bool,
         #[command(flatten)]
         password: PasswordOptions,
         #[command(flatten)]
@@ -134,6 +137,20 @@ pub(crate) enum AccountCommand {
         account: String,
         #[command(flatten)]
         password: PasswordOptions,
+    },
+    /// Make somebody an administrator, who may use the pages about the box.
+    Administrator {
+        account: String,
+        /// Take that away again.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Take the second factor away from somebody whose phone is lost.
+    SecondFactor {
+        account: String,
+        /// Must be given: a second factor is set on the page, by its owner.
+        #[arg(long, required = true)]
+        remove: bool,
     },
     /// Passwords for single devices, each revoked alone.
     #[command(subcommand)]

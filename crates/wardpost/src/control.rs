@@ -95,11 +95,11 @@ fn request(command: ControlCommand, kit: &mut KitOptions) -> Result<Request, Fai
 
 fn account(command: AccountCommand, kit: &mut KitOptions) -> Result<AccountRequest, Failure> {
     Ok(match command {
-        AccountCommand::Add { address, name, password, kit: options } => {
+        AccountCommand::Add { address, name, administrator, password, kit: options } => {
             *kit = options;
             let prompt = format!("Password for {address} (at least 15 characters)");
             let password = Source::new(password.password_stdin).new_password(&prompt)?;
-            AccountRequest::Add { address, name, password }
+            AccountRequest::Add { address, name, password, administrator }
         }
         AccountCommand::List => AccountRequest::List,
         AccountCommand::Show { account } => AccountRequest::Show { account },
@@ -120,6 +120,12 @@ fn account(command: AccountCommand, kit: &mut KitOptions) -> Result<AccountReque
             let kit = source.secret("The secret on the recovery kit")?;
             let new = source.new_password("New password (at least 15 characters)")?;
             AccountRequest::Recover { account, kit, new }
+        }
+        AccountCommand::Administrator { account, remove } => {
+            AccountRequest::Administrator { account, administrator: !remove }
+        }
+        AccountCommand::SecondFactor { account, remove: _ } => {
+            AccountRequest::RemoveSecondFactor { account }
         }
         AccountCommand::AppPassword(command) => AccountRequest::AppPassword(app_password(command)?),
     })

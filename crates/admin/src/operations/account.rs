@@ -9,8 +9,8 @@ use wardpost_directory::{Account, NewAccount};
 impl Admin {
     pub(super) async fn account(&self, request: AccountRequest) -> Result<Answer, Failure> {
         match request {
-            AccountRequest::Add { address, name, password } => {
-                self.add_account(NewAccount { address, name, password }).await
+            AccountRequest::Add { address, name, password, administrator } => {
+                self.add_account(NewAccount { address, name, password, administrator }).await
             }
             AccountRequest::List => {
                 let accounts = self.parts.directory.accounts();
@@ -30,6 +30,17 @@ impl Admin {
                 let id = self.find(&account)?.id;
                 self.parts.directory.reset_with_recovery(id, &kit, &new).await?;
                 tracing::warn!(account = %id, "password set with the recovery kit");
+                Ok(Answer::Done)
+            }
+            AccountRequest::Administrator { account, administrator } => {
+                let id = self.find(&account)?.id;
+                self.parts.directory.set_administrator(id, administrator).await?;
+                Ok(Answer::Done)
+            }
+            AccountRequest::RemoveSecondFactor { account } => {
+                let id = self.find(&account)?.id;
+                self.parts.directory.set_second_factor(id, None).await?;
+                tracing::warn!(account = %id, "second factor removed by command");
                 Ok(Answer::Done)
             }
             AccountRequest::AppPassword(request) => self.app_password(request).await,

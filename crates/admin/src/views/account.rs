@@ -22,6 +22,12 @@ pub struct AccountView {
     pub aliases: Vec<Address>,
     /// How many app passwords it has.
     pub app_passwords: usize,
+    /// Whether this person may look after the box.
+    #[serde(default)]
+    pub administrator: bool,
+    /// Whether pages ask for a code from an authenticator app, too.
+    #[serde(default)]
+    pub second_factor: bool,
 }
 
 impl AccountView {
@@ -33,6 +39,8 @@ impl AccountView {
             created: unix_text(account.created),
             aliases,
             app_passwords,
+            administrator: account.administrator,
+            second_factor: account.second_factor,
         }
     }
 }
@@ -46,6 +54,9 @@ impl fmt::Display for AccountView {
         writeln!(f, "  number         {}", self.id)?;
         writeln!(f, "  made           {}", self.created)?;
         writeln!(f, "  app passwords  {}", self.app_passwords)?;
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        writeln!(f, "  administrator  {}", yes_no(self.administrator))?;
+        writeln!(f, "  second factor  {}", yes_no(self.second_factor))?;
         self.aliases.iter().try_for_each(|alias| writeln!(f, "  also reached   {alias}"))
     }
 }

@@ -289,6 +289,7 @@ pub async fn hire(directory: &Directory, local: &str, name: &str) -> AccountId {
         address: address(&format!("{local}@clinic.test")),
         name: name.into(),
         password: Secret::new(PASSWORD.into()),
+        administrator: false,
     };
     directory.add_account(new).await.unwrap()
 }

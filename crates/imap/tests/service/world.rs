@@ -55,6 +55,7 @@ impl World {
             address: Address::parse(ADDRESS).unwrap(),
             name: "Dana".into(),
             password: Secret::new(PASSWORD.into()),
+            administrator: false,
         };
         let account = directory.add_account(new).await.unwrap();
         let mailboxes = Mailboxes::new(store);
