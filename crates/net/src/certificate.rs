@@ -33,6 +33,8 @@ pub struct CertificateFacts {
     pub names: Vec<String>,
     /// Its public key in DER (SubjectPublicKeyInfo), which a TLSA record `3 1 1` is a digest of.
     pub public_key_info: Vec<u8>,
+    /// Begin of validity, Unix seconds.
+    pub not_before: i64,
     /// End of validity, Unix seconds.
     pub not_after: i64,
     /// No authority vouches for it: issuer and subject are the same.
@@ -49,6 +51,16 @@ impl CertificateFacts {
         })
     }
 
+    /// Reads the first certificate of a chain in PEM.
+    ///
+    /// # Errors
+    /// When there is none, with words.
+    pub fn of_chain(pem: &str) -> Result<Self, String> {
+        let own = CertificateDer::pem_slice_iter(pem.as_bytes()).next();
+        let own = own.ok_or("there is no certificate in it")?.map_err(|e| e.to_string())?;
+        Self::read(&own)
+    }
+
     fn read(der: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
         let names = match certificate.subject_alternative_name() {
@@ -59,6 +71,7 @@ impl CertificateFacts {
         Ok(Self {
             names,
             public_key_info: certificate.public_key().raw.to_vec(),
+            not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             self_issued: certificate.issuer().as_raw() == certificate.subject().as_raw(),
         })
@@ -95,6 +108,27 @@ pub(crate) fn read_identity(certificate: &Path, key: &Path) -> Result<Identity, 
         }
     })?;
     Ok(Identity { key: Arc::new(certified), facts })
+}
+
+/// Puts a chain from an authority together with the key it was asked for.
+pub(crate) fn parse_identity(chain: &str, key: &OwnKey) -> Result<Identity, TlsError> {
+    let bad = |error: String| TlsError::Issued { error };
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| bad(e.to_string()))?;
+    let own = chain.first().ok_or_else(|| bad("there is none".into()))?;
+    let facts = CertificateFacts::read(own).map_err(bad)?;
+    let private = PrivateKeyDer::Pkcs8(key.pkcs8().expose().clone().into());
+    let certified = CertifiedKey::from_der(chain, private, &PROVIDER)
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(Identity { key: Arc::new(certified), facts })
+}
+
+/// The key of our self-signed certificate.
+pub(crate) fn self_signed_key(dir: &Path) -> Result<OwnKey, TlsError> {
+    let (_, path) = self_signed_paths(dir);
+    let missing = || TlsError::PrivateKey { path: path.clone(), error: "it is gone".into() };
+    OwnKey::read(&path)?.ok_or_else(missing)
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

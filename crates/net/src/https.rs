@@ -1,4 +1,5 @@
-//! A small HTTPS client: for other domains' MTA-STS policies (GET) and for reports about TLS (POST).
+//! A small HTTPS client: for other domains' MTA-STS policies (GET), for reports about TLS (POST), and for
+//! talking to a certificate authority.
 //!
 //! One request, one connection, HTTP/1.1 by hyper. The host's certificate is verified in the
 //! handshake, by the public authorities and those in `[transport] extra_roots`; no octet of HTTP is
@@ -24,7 +25,7 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
-use rustls_pki_types::{DnsName, ServerName};
+use rustls_pki_types::ServerName;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -169,6 +170,30 @@ impl Https {
         self.ask(target, outgoing, limits).await
     }
 
+    /// Sends a request with header fields of the caller's, and gives the answer with all of its own. Only
+    /// path and query of its address count; the host is `host`, by name or by address.
+    ///
+    /// # Errors
+    /// As for [`Https::post`].
+    pub async fn exchange(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        request: Request<Bytes>,
+        limits: HttpsLimits,
+    ) -> Result<Response<Vec<u8>>, HttpsError> {
+        let (mut head, body) = request.into_parts();
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = path.parse::<Uri>().map_err(|_| HttpsError::Request)?;
+        head.headers.insert(HOST, host_field(host, addresses)?);
+        head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let request = Request::from_parts(head, Full::new(body));
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| HttpsError::Certificate("no certificate can name that host".into()))?;
+        self.within(limits, self.send(name, addresses, request, limits.body)).await
+    }
+
     /// Posts `body`, which is of the given media type.
     ///
     /// # Errors
@@ -193,20 +218,41 @@ impl Https {
         limits: HttpsLimits,
     ) -> Result<HttpsResponse, HttpsError> {
         let request = request(target, outgoing)?;
-        let asking = async {
-            let stream = self.connect(target).await?;
-            exchange(stream, request, limits.body).await
-        };
+        let name = ServerName::try_from(target.host.as_str().to_owned())
+            .map_err(|_| HttpsError::Certificate("no certificate can name that host".into()))?;
+        let asking = self.send(name, target.addresses, request, limits.body);
+        let (head, body) = self.within(limits, asking).await?.into_parts();
+        let content_type = only(&head.headers, &CONTENT_TYPE).map(str::to_owned);
+        Ok(HttpsResponse { status: head.status.as_u16(), content_type, body })
+    }
+
+    async fn within<T>(
+        &self,
+        limits: HttpsLimits,
+        asking: impl Future<Output = Result<T, HttpsError>>,
+    ) -> Result<T, HttpsError> {
         tokio::time::timeout(limits.time, asking).await.unwrap_or(Err(HttpsError::TimedOut))
+    }
+
+    async fn send(
+        &self,
+        name: ServerName<'static>,
+        addresses: &[SocketAddr],
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<Response<Vec<u8>>, HttpsError> {
+        exchange(self.connect(&name, addresses).await?, request, limit).await
     }
 
     /// Connects to the first address that completes a handshake. If none does, a certificate that
     /// does not verify says more than whatever else went wrong.
-    async fn connect(&self, target: HttpsTarget<'_>) -> Result<TlsStream<TcpStream>, HttpsError> {
-        let name = DnsName::try_from(target.host.as_str().to_owned())
-            .map_err(|_| HttpsError::Certificate("no certificate can name that host".into()))?;
+    async fn connect(
+        &self,
+        name: &ServerName<'static>,
+        addresses: &[SocketAddr],
+    ) -> Result<TlsStream<TcpStream>, HttpsError> {
         let mut worst = HttpsError::NoAddress;
-        for address in target.addresses.iter().take(MAX_ADDRESSES) {
+        for address in addresses.iter().take(MAX_ADDRESSES) {
             let connecting = self.shake(*address, name.clone());
             let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
             match connected.unwrap_or(Err(HttpsError::TimedOut)) {
@@ -221,13 +267,13 @@ impl Https {
     async fn shake(
         &self,
         address: SocketAddr,
-        name: DnsName<'static>,
+        name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, HttpsError> {
         let tcp = TcpStream::connect(address)
             .await
             .map_err(|error| HttpsError::Connect(error.kind().to_string()))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let shaken = connector.connect(ServerName::DnsName(name), tcp).await;
+        let shaken = connector.connect(name, tcp).await;
         shaken.map_err(|error| handshake_error(&error))
     }
 }
@@ -241,12 +287,7 @@ fn request(
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse::<Uri>().map_err(|_| HttpsError::Request)?;
-    // RFC 9110 §7.2: with the port, unless it is the usual one.
-    let host = match target.addresses.first().map_or(HTTPS, SocketAddr::port) {
-        HTTPS => target.host.to_string(),
-        port => format!("{}:{port}", target.host),
-    };
-    let host = HeaderValue::from_str(&host).map_err(|_| HttpsError::Request)?;
+    let host = host_field(target.host.as_str(), target.addresses)?;
     let fields = request.headers_mut();
     fields.insert(HOST, host);
     fields.insert(USER_AGENT, HeaderValue::from_static("Wardpost"));
@@ -258,12 +299,21 @@ fn request(
     Ok(request)
 }
 
+/// RFC 9110 §7.2: with the port, unless it is the usual one.
+fn host_field(host: &str, addresses: &[SocketAddr]) -> Result<HeaderValue, HttpsError> {
+    let host = match addresses.first().map_or(HTTPS, SocketAddr::port) {
+        HTTPS => host.to_owned(),
+        port => format!("{host}:{port}"),
+    };
+    HeaderValue::from_str(&host).map_err(|_| HttpsError::Request)
+}
+
 /// Sends the request and reads the whole answer.
 async fn exchange(
     stream: TlsStream<TcpStream>,
     request: Request<Full<Bytes>>,
     limit: usize,
-) -> Result<HttpsResponse, HttpsError> {
+) -> Result<Response<Vec<u8>>, HttpsError> {
     let (mut sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_FIELDS)
@@ -287,7 +337,10 @@ async fn exchange(
     }
 }
 
-async fn read(response: Response<Incoming>, limit: usize) -> Result<HttpsResponse, HttpsError> {
+async fn read(
+    response: Response<Incoming>,
+    limit: usize,
+) -> Result<Response<Vec<u8>>, HttpsError> {
     let (head, mut incoming) = response.into_parts();
     let encoding = only(&head.headers, &CONTENT_ENCODING);
     if head.headers.contains_key(CONTENT_ENCODING)
@@ -307,8 +360,7 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<HttpsRespons
         }
         body.extend_from_slice(&data);
     }
-    let content_type = only(&head.headers, &CONTENT_TYPE).map(str::to_owned);
-    Ok(HttpsResponse { status: head.status.as_u16(), content_type, body })
+    Ok(Response::from_parts(head, body))
 }
 
 /// The value of a field that is there once and is visible ASCII.

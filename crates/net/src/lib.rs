@@ -5,6 +5,7 @@
 //!   before the handshake (RFC 3207 §6, the "NO STARTTLS" class of attacks) lives on after it.
 //! - [`ServerTls`] answers handshakes: TLS 1.2 with forward secrecy and 1.3, certificate reloaded in
 //!   place without touching open connections. [`OwnKey`] is a key that waits for its certificate.
+//!   [`Challenges`] answers an authority that asks within a handshake whether a name is ours.
 //! - [`ClientTls`] shakes hands with anybody who owns the key he shows, and records what was seen.
 //!   Whether that is good enough is for `verdict` to say, before any mail is sent.
 //! - [`Listeners`] accepts: several addresses, limits in total and for each peer, and words for whom
@@ -17,6 +18,7 @@
 //! rustls is used with its aws-lc-rs provider, always named, never as process default.
 
 mod certificate;
+mod challenge;
 mod client;
 mod https;
 mod limits;
@@ -29,6 +31,7 @@ pub mod systemd;
 mod verifier;
 
 pub use certificate::{CertificateFacts, load_roots};
+pub use challenge::Challenges;
 pub use client::{ClientTls, HandshakeError};
 pub use https::{Https, HttpsError, HttpsLimits, HttpsResponse, HttpsTarget};
 pub use limits::{Limits, TooMany};

@@ -1,8 +1,10 @@
 //! Answering TLS handshakes.
 
 use crate::certificate::{
-    CertificateFacts, Identity, PROVIDER, read_identity, replace_self_signed, self_signed,
+    CertificateFacts, Identity, PROVIDER, parse_identity, read_identity, replace_self_signed,
+    self_signed, self_signed_key,
 };
+use crate::challenge::Challenges;
 use crate::own_key::OwnKey;
 use crate::verifier::AskOnly;
 use arc_swap::ArcSwap;
@@ -64,8 +66,14 @@ pub enum TlsError {
         error: io::Error,
     },
     /// Only a certificate of our own making gets another key from us.
-    #[error("the certificate comes from files; only whoever issues it can put another key in")]
+    #[error("the certificate was issued by others, who alone can put another key in")]
     Files,
+    /// A certificate from an authority cannot be used.
+    #[error("the authority's certificate cannot be used: {error}")]
+    Issued {
+        /// What is wrong with it.
+        error: String,
+    },
     /// The TLS library refused the settings.
     #[error("TLS cannot be set up: {0}")]
     Settings(#[from] rustls::Error),
@@ -76,13 +84,16 @@ pub enum TlsError {
 enum Source {
     Files { certificate: PathBuf, key: PathBuf },
     SelfSigned { dir: PathBuf, host: Domain },
+    /// From an authority, given with [`ServerTls::install`]; until then, and when the last one has ended,
+    /// self-signed with the same key.
+    Issued { dir: PathBuf, host: Domain },
 }
 
 impl Source {
     fn read(&self) -> Result<Identity, TlsError> {
         match self {
             Self::Files { certificate, key } => read_identity(certificate, key),
-            Self::SelfSigned { dir, host } => self_signed(dir, host),
+            Self::SelfSigned { dir, host } | Self::Issued { dir, host } => self_signed(dir, host),
         }
     }
 }
@@ -109,6 +120,7 @@ pub struct ServerTls {
     current: Arc<Current>,
     ticketer: Arc<dyn ProducesTickets>,
     config: Arc<ServerConfig>,
+    challenges: Option<Challenges>,
 }
 
 /// Whether clients are asked for a certificate.
@@ -141,7 +153,22 @@ impl ServerTls {
         let current = Arc::new(Current { source, identity });
         let ticketer = Ticketer::new()?;
         let config = config(&current, &ticketer, &[], Clients::Anonymous)?;
-        Ok(Self { current, ticketer, config })
+        Ok(Self { current, ticketer, config, challenges: None })
+    }
+
+    /// Uses certificates that an authority issues, each given with [`ServerTls::install`]. Until the first
+    /// one, a self-signed certificate under `dir`, as for [`ServerTls::self_signed`].
+    ///
+    /// # Errors
+    /// When the self-signed certificate cannot be made or kept.
+    pub fn issued(dir: &Path, host: &Domain) -> Result<Self, TlsError> {
+        Self::new(Source::Issued { dir: dir.to_owned(), host: host.clone() })
+    }
+
+    /// The same certificate, answering an authority's challenges too (RFC 8737): for port 443. Whoever
+    /// does not ask for a challenge, and that alone, notices nothing.
+    pub fn answering(&self, challenges: &Challenges) -> Self {
+        Self { challenges: Some(challenges.clone()), ..self.clone() }
     }
 
     /// The same certificate with these application protocols on offer (RFC 7301), best first.
@@ -162,16 +189,65 @@ impl ServerTls {
     pub fn asking_clients(&self) -> Result<Self, TlsError> {
         let ticketer = Ticketer::new()?;
         let config = config(&self.current, &ticketer, &[], Clients::Asked)?;
-        Ok(Self { current: Arc::clone(&self.current), ticketer, config })
+        Ok(Self { ticketer, config, ..self.clone() })
     }
 
-    /// Reads the certificate again, for new connections of all clones. Open connections go on.
+    /// Reads the certificate again, for new connections of all clones. Open connections go on. One that an
+    /// authority issued stays.
     ///
     /// # Errors
     /// When it cannot be read: the one in use stays.
     pub fn reload(&self) -> Result<(), TlsError> {
+        if self.is_issued() && !self.is_self_signed() {
+            return Ok(());
+        }
         self.current.identity.store(Arc::new(self.current.source.read()?));
         Ok(())
+    }
+
+    /// Uses a certificate that an authority issued for `key`, for new connections of all clones. Open
+    /// connections go on. The self-signed certificate gets the same key, so that falling back to it changes
+    /// nothing for whoever knows us by the key (RFC 7671 §5.1). Touches the disk: not for async threads.
+    ///
+    /// # Errors
+    /// When the certificate is not for the key, or that cannot be kept: the one in use stays.
+    pub fn install(&self, chain: &str, key: &OwnKey) -> Result<(), TlsError> {
+        let Source::Issued { dir, host } = &self.current.source else {
+            return Err(TlsError::Files);
+        };
+        let identity = parse_identity(chain, key)?;
+        if self_signed_key(dir)?.public_key_info() != key.public_key_info() {
+            replace_self_signed(dir, host, key)?;
+        }
+        self.current.identity.store(Arc::new(identity));
+        Ok(())
+    }
+
+    /// Goes back to the self-signed certificate, with the same key: for when the authority's has ended.
+    ///
+    /// # Errors
+    /// As for [`ServerTls::install`].
+    pub fn fall_back(&self) -> Result<(), TlsError> {
+        if !self.is_issued() {
+            return Err(TlsError::Files);
+        }
+        self.current.identity.store(Arc::new(self.current.source.read()?));
+        Ok(())
+    }
+
+    /// The key in use, to ask an authority for a certificate with it.
+    ///
+    /// # Errors
+    /// [`TlsError::Files`] when it is not ours to ask with; else when it cannot be read.
+    pub fn own_key(&self) -> Result<OwnKey, TlsError> {
+        match &self.current.source {
+            Source::Files { .. } => Err(TlsError::Files),
+            Source::SelfSigned { dir, .. } | Source::Issued { dir, .. } => self_signed_key(dir),
+        }
+    }
+
+    fn is_issued(&self) -> bool {
+        matches!(self.current.source, Source::Issued { .. })
     }
 
     /// When the certificate in use ends.
@@ -182,7 +258,11 @@ impl ServerTls {
 
     /// Whether the certificate is one that we made for ourselves.
     pub fn is_self_signed(&self) -> bool {
-        matches!(self.current.source, Source::SelfSigned { .. })
+        match self.current.source {
+            Source::Files { .. } => false,
+            Source::SelfSigned { .. } => true,
+            Source::Issued { .. } => self.current.identity.load().facts.self_issued,
+        }
     }
 
     /// What the certificate in use says.
@@ -197,11 +277,23 @@ impl ServerTls {
     /// [`TlsError::Files`] when the certificate is not of our own making; else when the new one cannot
     /// be kept: the one in use stays.
     pub fn replace_key(&self, key: &OwnKey) -> Result<(), TlsError> {
-        let Source::SelfSigned { dir, host } = &self.current.source else {
+        let (Source::SelfSigned { dir, host } | Source::Issued { dir, host }) = &self.current.source
+        else {
             return Err(TlsError::Files);
         };
+        if !self.is_self_signed() {
+            return Err(TlsError::Files);
+        }
         self.current.identity.store(Arc::new(replace_self_signed(dir, host, key)?));
         Ok(())
+    }
+
+    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    pub(crate) fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

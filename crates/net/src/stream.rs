@@ -1,18 +1,21 @@
 //! One connection, before or after TLS.
 
+use crate::challenge::Challenges;
 use crate::client::{ClientTls, HandshakeError};
 use crate::server::ServerTls;
 use crate::verifier::is_readable;
 use rustls::ProtocolVersion;
+use rustls::server::Acceptor;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use wardpost_mail::Domain;
 use wardpost_verdict::{Bound, ChannelBinding, HandshakeFacts, TlsVersion};
 
@@ -59,6 +62,9 @@ pub enum UpgradeError {
     /// The handshake took too long.
     #[error("the TLS handshake took too long")]
     TimedOut,
+    /// It was an authority that asked its question (RFC 8737), and has its answer.
+    #[error("the handshake was an authority's challenge")]
+    Challenge,
 }
 
 impl Stream {
@@ -125,12 +131,15 @@ impl Stream {
         if !unread.is_empty() {
             return Err(UpgradeError::Injected);
         }
-        let accepting = tls.acceptor().accept(tcp);
-        match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await {
-            Ok(Ok(stream)) => Ok(Self::Tls(Box::new(TlsStream::Server(stream)))),
-            Ok(Err(error)) => Err(UpgradeError::Handshake(error)),
-            Err(_) => Err(UpgradeError::TimedOut),
-        }
+        let accepting = async {
+            match tls.challenges() {
+                None => Ok(tls.acceptor().accept(tcp).await?),
+                Some(challenges) => accept_or_answer(tcp, tls, challenges).await,
+            }
+        };
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await;
+        let stream = stream.unwrap_or(Err(UpgradeError::TimedOut))?;
+        Ok(Self::Tls(Box::new(TlsStream::Server(stream))))
     }
 
     /// Takes a connection that we opened to TLS, asking for `host` (SNI). The certificate is
@@ -152,6 +161,22 @@ impl Stream {
         let (stream, facts) = tls.connect(tcp, host).await?;
         Ok((Self::Tls(Box::new(TlsStream::Client(stream))), facts))
     }
+}
+
+/// Shakes hands, with an authority's challenge in mind: that one ends with the handshake.
+async fn accept_or_answer(
+    tcp: TcpStream,
+    tls: &ServerTls,
+    challenges: &Challenges,
+) -> Result<tokio_rustls::server::TlsStream<TcpStream>, UpgradeError> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    let Some(config) = challenges.asked(&start.client_hello()) else {
+        return Ok(start.into_stream(Arc::clone(tls.config())).await?);
+    };
+    let mut answered = start.into_stream(config).await?;
+    // That the authority has gone already is its affair.
+    let _ = answered.shutdown().await;
+    Err(UpgradeError::Challenge)
 }
 
 /// rustls writes TLS 1.3 suites as `TLS13_…`; the IANA registry writes `TLS_…`.
