@@ -13,6 +13,7 @@ use wardpost_net::{Limits, Listeners, ServerTls, Shutdown};
 use wardpost_parcel::{Credential, NewParcel, Parcels};
 use wardpost_portal::{Portal, Settings};
 use wardpost_store::Store;
+use wardpost_web::{Redirects, Shell, Site};
 
 const HTML: &str = "From: \"Dana Lee, MD\" <dana@clinic.test>\r\nSubject: Before your visit on Tuesday\r\n\
     Date: Sun, 22 Nov 2026 10:10:00 -0500\r\nMessage-ID: <18@clinic.test>\r\n\
@@ -60,7 +61,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         max_answer: 25 << 20,
         mta_sts: None,
     };
-    let portal = Portal::new(settings, directory, mailboxes, parcels, &tls)?;
+    let shell = Shell::new(&settings.practice, settings.phone.as_deref());
+    let redirects = Redirects::To(settings.url.clone());
+    let portal = Portal::new(settings, directory, mailboxes, parcels, &tls);
+    let site = Site::builder(shell, redirects).pages(portal.router(), Portal::page_name);
+    let site = site.build(&tls)?;
     let listeners = Listeners::bind("https", &["127.0.0.1:8443".parse()?])?;
     let shutdown = Shutdown::new();
     let limits = Limits { total: 64, per_ip: 64 };
@@ -70,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             limits,
             shutdown,
             |_| Vec::new(),
-            move |accepted| Arc::clone(&portal).serve_https(accepted, going.clone()),
+            move |accepted| Arc::clone(&site).serve_https(accepted, going.clone()),
         )
         .await;
     Ok(())

@@ -1,8 +1,7 @@
 //! Answers: written on the page, sealed into the staff member's mailbox.
 
-use crate::pages::{self, Shell, page};
+use crate::pages;
 use crate::reading::{MessagePage, staff_name};
-use crate::serve::Connection;
 use crate::upload::{self, Upload, UploadError};
 use crate::visit::Visit;
 use crate::{Portal, Settings};
@@ -17,6 +16,7 @@ use wardpost_mail::{AccountId, Address, ReversePath};
 use wardpost_mailbox::{Destination, SpecialUse};
 use wardpost_message::headers::{self, AuthResult, Received};
 use wardpost_message::reply::{self, Answer};
+use wardpost_web::{Connection, Shell, page};
 
 #[derive(Template)]
 #[template(path = "sent.html")]
@@ -106,7 +106,7 @@ pub(crate) async fn sent(
     let Some(visit) = portal.visits.find(&headers, &view) else {
         return pages::visit_is_over(&portal);
     };
-    let (shell, to) = (Shell::of(&portal.settings), staff_name(&portal, &visit));
+    let (shell, to) = (portal.shell.clone(), staff_name(&portal, &visit));
     page(StatusCode::OK, &SentPage { shell, visit: &visit, to })
 }
 

@@ -1,7 +1,6 @@
 //! Opening a message with its link and the code; choosing a password; signing out.
 
-use crate::pages::{self, Shell, page, plain};
-use crate::serve::Connection;
+use crate::pages::{self, plain};
 use crate::visit::Visit;
 use crate::{Portal, reading};
 use askama::Template;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wardpost_mail::Secret;
 use wardpost_parcel::ParcelError;
+use wardpost_web::{Connection, Shell, page};
 
 /// Fewest characters of a password (NIST SP 800-63B-4 §3.1.1.2, single factor).
 const MIN_PASSWORD: usize = 15;
@@ -49,7 +49,7 @@ fn ask_again(
     error: Option<String>,
     offer_phone: bool,
 ) -> Response {
-    page(status, &Ask { shell: Shell::of(&portal.settings), error, offer_phone })
+    page(status, &Ask { shell: portal.shell.clone(), error, offer_phone })
 }
 
 /// Takes the code, opens the parcel and begins a visit.
@@ -84,7 +84,7 @@ async fn begin_visit(portal: &Portal, opened: wardpost_parcel::OpenedParcel) -> 
         return pages::trouble(portal);
     };
     let target = format!("/m/{}", visit.view);
-    let cookie = portal.visits.begin(visit, &portal.metrics.visits);
+    let cookie = portal.visits.begin(visit);
     ([(header::SET_COOKIE, cookie)], Redirect::to(&target)).into_response()
 }
 
@@ -191,7 +191,7 @@ fn choose_page(
     status: StatusCode,
     error: Option<String>,
 ) -> Response {
-    let shell = Shell::of(&portal.settings);
+    let shell = portal.shell.clone();
     page(status, &Choose { shell, visit, min: MIN_PASSWORD, error })
 }
 
@@ -313,7 +313,7 @@ pub(crate) async fn leave(
     };
     match form {
         Ok(Form(form)) if visit.is_our_form(&form.form_token) => {
-            let cookie = portal.visits.end(&visit, &portal.metrics.visits);
+            let cookie = portal.visits.end(&visit);
             ([(header::SET_COOKIE, cookie)], Redirect::to("/left")).into_response()
         }
         _ => pages::refused(&portal),

@@ -18,18 +18,16 @@
 //!   that another site sent it.
 //! * Answers are sealed into the staff member's mailbox before the page says that they were sent.
 //!
-//! The same server answers for our MTA-STS policy ([`sts`]), under host names of its own.
+//! Our MTA-STS policy ([`sts`]) is given here, too, for host names of its own.
 //!
 //! Nothing about persons or messages is logged or counted.
 
 mod answer;
 mod gate;
-mod guard;
 mod metrics;
 mod pages;
 mod reading;
 mod sanitise;
-mod serve;
 mod sts;
 mod upload;
 mod visit;
@@ -41,7 +39,6 @@ mod tests;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
-use axum::middleware;
 use axum::routing::{get, post};
 use metrics::Metrics;
 use prometheus::Registry;
@@ -51,9 +48,10 @@ use visit::{Visit, Visits};
 use wardpost_directory::Directory;
 use wardpost_mail::Domain;
 use wardpost_mailbox::Mailboxes;
-use wardpost_net::{Accepted, ServerTls, Shutdown, TlsError};
+use wardpost_net::ServerTls;
 use wardpost_parcel::{ParcelError, Parcels};
 use wardpost_publish::OwnPolicy;
+use wardpost_web::Shell;
 use write::Pace;
 
 /// Octets of a form that carries no files.
@@ -85,11 +83,12 @@ pub struct Settings {
 /// The pages.
 pub struct Portal {
     settings: Settings,
+    shell: Shell,
     directory: Directory,
     mailboxes: Mailboxes,
     parcels: Parcels,
     tls: ServerTls,
-    visits: Arc<Visits>,
+    visits: Visits,
     answers: Semaphore,
     letters: Semaphore,
     pace: Pace,
@@ -97,30 +96,28 @@ pub struct Portal {
 }
 
 impl Portal {
-    /// Sets the pages up. `tls` gives the certificate; application protocols are chosen here.
-    ///
-    /// # Errors
-    /// When the TLS library refuses the settings.
+    /// Sets the pages up. `tls` tells whether others trust our certificate, which the policy depends on.
     pub fn new(
         settings: Settings,
         directory: Directory,
         mailboxes: Mailboxes,
         parcels: Parcels,
         tls: &ServerTls,
-    ) -> Result<Arc<Self>, TlsError> {
-        let tls = tls.with_alpn(&[b"h2", b"http/1.1"])?;
-        Ok(Arc::new(Self {
+    ) -> Arc<Self> {
+        let metrics = Metrics::new();
+        Arc::new(Self {
+            shell: Shell::new(&settings.practice, settings.phone.as_deref()),
             settings,
             directory,
             mailboxes,
             parcels,
-            tls,
-            visits: Arc::new(Visits::new()),
+            tls: tls.clone(),
+            visits: Visits::new(metrics.visits.clone()),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
             letters: Semaphore::new(LETTERS_AT_ONCE),
             pace: Pace::new(),
-            metrics: Metrics::new(),
-        }))
+            metrics,
+        })
     }
 
     /// Registers the pages' metrics.
@@ -131,16 +128,6 @@ impl Portal {
         self.metrics.register(registry)
     }
 
-    /// Serves one connection to the HTTPS port, TLS handshake included, until it or `shutdown` ends.
-    pub async fn serve_https(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
-        serve::https(self, accepted, shutdown).await;
-    }
-
-    /// Serves one connection to the HTTP port: redirects to HTTPS, and nothing else.
-    pub async fn serve_http(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
-        serve::http(self, accepted, shutdown).await;
-    }
-
     /// The visit that a request belongs to, unless its message is gone meanwhile: what was taken back
     /// is not shown any longer to somebody who has it open.
     fn visit(&self, headers: &HeaderMap, view: &str) -> Option<Arc<Visit>> {
@@ -148,7 +135,7 @@ impl Portal {
         match self.parcels.show(visit.parcel) {
             Ok(parcel) if parcel.state.is_there() => Some(visit),
             Ok(_) | Err(ParcelError::NotFound) => {
-                self.visits.end(&visit, &self.metrics.visits);
+                self.visits.end(&visit);
                 None
             }
             Err(error) => {
@@ -158,8 +145,8 @@ impl Portal {
         }
     }
 
-    /// All pages.
-    fn router(self: &Arc<Self>) -> Router {
+    /// All pages, for a [`wardpost_web::Site`]: it adds what holds for every page.
+    pub fn router(self: &Arc<Self>) -> Router {
         let uploads = DefaultBodyLimit::max(self.settings.max_answer + MULTIPART_OVERHEAD);
         Router::new()
             .route("/m/{view}/answer", post(answer::send))
@@ -168,9 +155,6 @@ impl Portal {
             .merge(
                 Router::new()
                     .route("/", get(pages::landing))
-                    .route("/style.css", get(pages::style))
-                    .route("/robots.txt", get(pages::robots))
-                    .route(sts::PATH, get(sts::policy))
                     .route("/p/{token}", get(gate::ask).post(gate::open))
                     .route("/m/{view}", get(reading::message))
                     .route("/m/{view}/formatted", get(reading::formatted))
@@ -181,9 +165,30 @@ impl Portal {
                     .route("/left", get(pages::left))
                     .layer(DefaultBodyLimit::max(SMALL_FORM)),
             )
-            .fallback(pages::not_found)
-            .method_not_allowed_fallback(pages::not_allowed)
-            .layer(middleware::from_fn_with_state(Arc::clone(self), guard::around))
             .with_state(Arc::clone(self))
+    }
+
+    /// Our MTA-STS policy, for the host names `mta-sts.` and each of our domains.
+    pub fn policy_router(self: &Arc<Self>) -> Router {
+        Router::new().route(sts::PATH, get(sts::policy)).with_state(Arc::clone(self))
+    }
+
+    /// A page's name for metrics: the route, without what stands in it.
+    pub fn page_name(path: &str) -> Option<&'static str> {
+        let mut segments = path.split('/').skip(1);
+        let name = match (segments.next(), segments.next(), segments.next()) {
+            (Some(""), None, None) => "landing",
+            (Some("p"), Some(_), None) => "link",
+            (Some("m"), Some(_), None) => "message",
+            (Some("m"), Some(_), Some("formatted")) => "formatted",
+            (Some("m"), Some(_), Some("file")) => "file",
+            (Some("m"), Some(_), Some("answer" | "sent")) => "answer",
+            (Some("m"), Some(_), Some("password")) => "password",
+            (Some("m"), Some(_), Some("leave")) | (Some("left"), None, None) => "leave",
+            (Some("write"), None, None) => "write",
+            (Some(".well-known"), Some("mta-sts.txt"), None) => "mta-sts",
+            _ => return None,
+        };
+        Some(name)
     }
 }

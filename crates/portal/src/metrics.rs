@@ -1,11 +1,10 @@
 //! What the pages count. Labels name pages and outcomes, never persons.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
 /// The pages' counters.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    pub(crate) requests: IntCounterVec,
     pub(crate) opens: IntCounter,
     pub(crate) wrong_codes: IntCounter,
     pub(crate) answers: IntCounter,
@@ -16,12 +15,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let requests = IntCounterVec::new(
-            Opts::new("wardpost_portal_requests_total", "Pages served, by page and HTTP status."),
-            &["page", "status"],
-        );
         Self {
-            requests: requests.unwrap_or_else(|error| unreachable!("fixed names: {error}")),
             opens: counter(
                 "wardpost_parcel_opens_total",
                 "Parcels opened with the right link and code.",
@@ -48,7 +42,6 @@ impl Metrics {
     }
 
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        registry.register(Box::new(self.requests.clone()))?;
         registry.register(Box::new(self.visits.clone()))?;
         for counter in
             [&self.opens, &self.wrong_codes, &self.answers, &self.written, &self.passwords]

@@ -1,6 +1,6 @@
 //! The pages of an opened message.
 
-use crate::pages::{self, Shell, page};
+use crate::pages;
 use crate::sanitise::FRAME_POLICY;
 use crate::visit::Visit;
 use crate::{Portal, answer};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use wardpost_message::notice::long_date;
 use wardpost_message::render::Attachment;
+use wardpost_web::{Shell, page};
 
 /// A form that carries nothing but its token.
 #[derive(Deserialize)]
@@ -54,7 +55,7 @@ impl<'a> MessagePage<'a> {
         let files = visit.readable.attachments.iter().enumerate();
         let subject = visit.readable.subject.as_deref().unwrap_or_default().trim();
         Self {
-            shell: Shell::of(&portal.settings),
+            shell: portal.shell.clone(),
             from: staff_name(portal, visit),
             subject: if subject.is_empty() { "Message" } else { subject },
             sent: visit.readable.sent.map(|sent| sent.to_string()),
@@ -63,10 +64,10 @@ impl<'a> MessagePage<'a> {
                 .map(|(number, file)| FileLine {
                     number,
                     name: &file.name,
-                    size: pages::size(file.bytes.len()),
+                    size: wardpost_web::size(file.bytes.len()),
                 })
                 .collect(),
-            max_answer: pages::size(portal.settings.max_answer),
+            max_answer: wardpost_web::size(portal.settings.max_answer),
             password_set: false,
             error: None,
             draft: "",
@@ -129,7 +130,7 @@ pub(crate) async fn file(
     };
     match visit.readable.attachments.get(number) {
         Some(file) => download(file),
-        None => pages::not_found(State(portal)).await,
+        None => pages::not_found(&portal),
     }
 }
 

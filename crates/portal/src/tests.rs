@@ -1,6 +1,5 @@
 //! The pages as a browser meets them, on a real store, directory, mailboxes and parcels.
 
-use crate::serve::Connection;
 use crate::{Portal, Settings};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -21,6 +20,7 @@ use wardpost_parcel::{Created, Credential, NewParcel, ParcelState, Parcels};
 use wardpost_publish::OwnPolicy;
 use wardpost_store::Store;
 use wardpost_verdict::StsMode;
+use wardpost_web::{Connection, Redirects, Shell, Site};
 
 const PASSWORD: &str = "correct battery of staples";
 
@@ -36,6 +36,7 @@ const MAIL: &str = "From: \"Dana Lee, MD\" <dana@clinic.test>\r\nTo: lee@example
 
 struct House {
     portal: Arc<Portal>,
+    site: Arc<Site>,
     directory: Directory,
     mailboxes: Mailboxes,
     parcels: Parcels,
@@ -83,9 +84,18 @@ impl House {
             }),
         };
         let portal =
-            Portal::new(settings, directory.clone(), mailboxes.clone(), parcels.clone(), &tls)
-                .unwrap();
-        Self { portal, directory, mailboxes, parcels, dana, _certificates: certificates }
+            Portal::new(settings, directory.clone(), mailboxes.clone(), parcels.clone(), &tls);
+        let ours = directory.clone();
+        let site = Site::builder(
+            Shell::new("Elm Street Practice", Some("+1 555 0100")),
+            Redirects::To("https://mail.clinic.test".into()),
+        )
+        .pages(portal.router(), Portal::page_name)
+        .host("mta-sts", portal.policy_router())
+        .domains(move |domain| ours.is_ours(domain))
+        .build(&tls)
+        .unwrap();
+        Self { portal, site, directory, mailboxes, parcels, dana, _certificates: certificates }
     }
 
     async fn parcel(&self) -> (String, String) {
@@ -113,7 +123,7 @@ impl House {
         let mut request = request;
         let peer: IpAddr = "192.0.2.77".parse().unwrap();
         request.extensions_mut().insert(Connection { peer, tls: Some("TLSv1.3 X".into()) });
-        let response = self.portal.router().oneshot(request).await.unwrap();
+        let response = self.site.router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer {
@@ -157,7 +167,8 @@ impl House {
     async fn inbox(&self) -> Vec<Vec<u8>> {
         let peer = "192.0.2.1".parse().unwrap();
         let password = Secret::new(PASSWORD.to_owned());
-        let login = self.directory.authenticate("dana", &password, peer, Way::MailProgram).await.unwrap();
+        let login =
+            self.directory.authenticate("dana", &password, peer, Way::MailProgram).await.unwrap();
         let mail = self.mailboxes.open(login.account.id, login.unlocked.clone());
         mail.prepare().await.unwrap();
         let inbox = mail.special(SpecialUse::Inbox).unwrap().id;
@@ -255,6 +266,15 @@ async fn every_page_is_told_to_load_nothing_from_elsewhere() {
             assert!(body.contains("<html lang=\"en\">") && body.contains("<main id=\"main\">"));
         }
     }
+}
+
+#[test]
+fn page_names_hold_nothing_from_the_path() {
+    assert_eq!(Portal::page_name("/"), Some("landing"));
+    assert_eq!(Portal::page_name("/p/secret-token"), Some("link"));
+    assert_eq!(Portal::page_name("/m/x/file/3"), Some("file"));
+    assert_eq!(Portal::page_name("/anything/else"), None);
+    assert_eq!(Portal::page_name(""), None);
 }
 
 /// Whether there is an attribute such as `onclick=`.
@@ -496,6 +516,7 @@ async fn pages_are_counted_without_names() {
     let house = House::new().await;
     let registry = prometheus::Registry::new();
     house.portal.register(&registry).unwrap();
+    house.site.register(&registry).unwrap();
     let (page, cookie) = house.open().await;
     house.get(&page, &cookie).await;
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
@@ -513,14 +534,14 @@ async fn pages_are_counted_without_names() {
 async fn over_the_wire(house: &House, tls: bool, request: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = listener.local_addr().unwrap();
-    let (portal, shutdown) = (Arc::clone(&house.portal), Shutdown::new());
+    let (site, shutdown) = (Arc::clone(&house.site), Shutdown::new());
     let serving = tokio::spawn(async move {
         let (stream, peer) = listener.accept().await.unwrap();
         let accepted = Accepted { stream: Stream::Plain(stream), peer, local };
         if tls {
-            portal.serve_https(accepted, shutdown).await;
+            site.serve_https(accepted, shutdown).await;
         } else {
-            portal.serve_http(accepted, shutdown).await;
+            site.serve_http(accepted, shutdown).await;
         }
     });
     let mut stream = Stream::Plain(TcpStream::connect(local).await.unwrap());

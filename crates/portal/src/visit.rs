@@ -6,29 +6,23 @@
 //! these pages only. Only the ticket's hash is kept.
 
 use crate::sanitise::{self, Clean};
-use aws_lc_rs::digest;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use axum::http::{HeaderMap, HeaderValue, header};
-use data_encoding::BASE64URL_NOPAD;
-use parking_lot::Mutex;
+use axum::http::{HeaderMap, HeaderValue};
 use prometheus::IntGauge;
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use wardpost_mail::{AccountId, Address};
 use wardpost_message::render::{self, Readable};
 use wardpost_parcel::{OpenedParcel, ParcelId, RecipientKeys};
+use wardpost_web::{Bounds, Cookie, Sessions, is_same, random};
 
-/// How long a visit lasts without a page being asked for.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-/// How long a visit lasts at all.
-const LONGEST: Duration = Duration::from_secs(2 * 3600);
-/// Visits at the same time; the one unused for longest gives way.
-const MAX_VISITS: usize = 512;
-/// Octets of opened messages held at the same time.
-const MAX_OCTETS: usize = 512 * 1024 * 1024;
-/// The cookie's name; browsers take a name with this prefix over TLS only (RFC 6265bis §4.1.3.1).
-const COOKIE: &str = "__Secure-visit";
+/// A quarter of an hour without a page, two hours in all; 512 MiB of opened messages.
+const BOUNDS: Bounds = Bounds {
+    idle: Duration::from_secs(15 * 60),
+    longest: Duration::from_secs(2 * 3600),
+    sessions: 512,
+    weight: 512 * 1024 * 1024,
+};
+const COOKIE: Cookie = Cookie::for_paths("__Secure-visit");
 
 /// An opened message.
 pub(crate) struct Visit {
@@ -52,16 +46,8 @@ pub(crate) struct Visit {
     octets: usize,
 }
 
-struct Entry {
-    visit: Arc<Visit>,
-    begun: Instant,
-    seen: Instant,
-}
-
 /// The visits in progress.
-pub(crate) struct Visits {
-    entries: Mutex<HashMap<[u8; 32], Entry>>,
-}
+pub(crate) struct Visits(Arc<Sessions<Visit>>);
 
 impl Visit {
     /// Decodes an opened parcel for reading.
@@ -97,127 +83,34 @@ impl Visit {
 
     /// Whether a form carries this visit's token.
     pub(crate) fn is_our_form(&self, token: &str) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(
-            token.as_bytes(),
-            self.form_token.as_bytes(),
-        )
-        .is_ok()
+        is_same(token, &self.form_token)
+    }
+
+    /// Where the visit's pages are.
+    fn path(&self) -> String {
+        format!("/m/{}", self.view)
     }
 }
 
 impl Visits {
-    pub(crate) fn new() -> Self {
-        Self { entries: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(gauge: IntGauge) -> Self {
+        Self(Sessions::new(BOUNDS, gauge))
     }
 
     /// Begins a visit; the answer is the `Set-Cookie` value that goes with it.
-    pub(crate) fn begin(self: &Arc<Self>, visit: Arc<Visit>, gauge: &IntGauge) -> HeaderValue {
-        let ticket = random(32);
-        let cookie =
-            format!("{COOKIE}={ticket}; Path=/m/{}; Secure; HttpOnly; SameSite=Strict", visit.view);
-        let now = Instant::now();
-        let first = {
-            let mut entries = self.entries.lock();
-            sweep(&mut entries, now);
-            make_room(&mut entries, visit.octets);
-            entries.insert(hash(&ticket), Entry { visit, begun: now, seen: now });
-            gauge.set(entries.len() as i64);
-            entries.len() == 1
-        };
-        if first {
-            tokio::spawn(forget_in_time(Arc::downgrade(self), gauge.clone()));
-        }
-        HeaderValue::from_str(&cookie).unwrap_or_else(|_| unreachable!("base64url in a cookie"))
+    pub(crate) fn begin(&self, visit: Arc<Visit>) -> HeaderValue {
+        let (path, octets) = (visit.path(), visit.octets);
+        COOKIE.set(&path, &self.0.begin(visit, octets))
     }
 
     /// The visit that a request belongs to.
     pub(crate) fn find(&self, headers: &HeaderMap, view: &str) -> Option<Arc<Visit>> {
-        let now = Instant::now();
-        let mut entries = self.entries.lock();
-        tickets(headers).find_map(|ticket| {
-            let entry = entries.get_mut(&hash(ticket))?;
-            if entry.visit.view != view || entry.is_over(now) {
-                return None;
-            }
-            entry.seen = now;
-            Some(Arc::clone(&entry.visit))
-        })
+        COOKIE.values(headers).find_map(|ticket| self.0.find(ticket, |visit| visit.view == view))
     }
 
     /// Ends a visit; the answer is the `Set-Cookie` value that removes its cookie.
-    pub(crate) fn end(&self, visit: &Visit, gauge: &IntGauge) -> HeaderValue {
-        let mut entries = self.entries.lock();
-        entries.retain(|_, entry| entry.visit.view != visit.view);
-        gauge.set(entries.len() as i64);
-        let cookie = format!(
-            "{COOKIE}=; Path=/m/{}; Max-Age=0; Secure; HttpOnly; SameSite=Strict",
-            visit.view
-        );
-        HeaderValue::from_str(&cookie).unwrap_or_else(|_| unreachable!("base64url in a cookie"))
+    pub(crate) fn end(&self, visit: &Visit) -> HeaderValue {
+        self.0.end(|other| other.view == visit.view);
+        COOKIE.remove(&visit.path())
     }
-}
-
-impl Entry {
-    fn is_over(&self, now: Instant) -> bool {
-        now.duration_since(self.seen) > IDLE || now.duration_since(self.begun) > LONGEST
-    }
-}
-
-fn sweep(entries: &mut HashMap<[u8; 32], Entry>, now: Instant) {
-    entries.retain(|_, entry| !entry.is_over(now));
-}
-
-fn make_room(entries: &mut HashMap<[u8; 32], Entry>, octets: usize) {
-    let held = |entries: &HashMap<_, Entry>| -> usize {
-        entries.values().map(|entry| entry.visit.octets).sum()
-    };
-    while !entries.is_empty()
-        && (entries.len() >= MAX_VISITS || held(entries) + octets > MAX_OCTETS)
-    {
-        let oldest = entries.iter().min_by_key(|(_, entry)| entry.seen).map(|(key, _)| *key);
-        if let Some(key) = oldest {
-            entries.remove(&key);
-        }
-    }
-}
-
-/// Looks each minute for visits that are over, until there are none.
-async fn forget_in_time(visits: Weak<Visits>, gauge: IntGauge) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        let Some(visits) = visits.upgrade() else { return };
-        let mut entries = visits.entries.lock();
-        sweep(&mut entries, Instant::now());
-        gauge.set(entries.len() as i64);
-        if entries.is_empty() {
-            return;
-        }
-    }
-}
-
-/// Our cookies' values in a request; there may be several, of different visits.
-fn tickets(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-        .take(16)
-}
-
-fn hash(ticket: &str) -> [u8; 32] {
-    let digest = digest::digest(&digest::SHA256, ticket.as_bytes());
-    let mut out = [0; 32];
-    out.copy_from_slice(digest.as_ref());
-    out
-}
-
-/// Random octets from the system's generator, in base64url.
-fn random(octets: usize) -> String {
-    let mut bytes = vec![0; octets];
-    if SystemRandom::new().fill(&mut bytes).is_err() {
-        unreachable!("the system's random generator does not fail once it has been seeded");
-    }
-    BASE64URL_NOPAD.encode(&bytes)
 }

@@ -5,8 +5,7 @@
 
 use crate::Portal;
 use crate::answer::{self, NotDelivered, Trace};
-use crate::pages::{self, Shell, page};
-use crate::serve::Connection;
+use crate::pages;
 use crate::upload::{Upload, UploadError};
 use askama::Template;
 use axum::extract::multipart::MultipartRejection;
@@ -23,6 +22,7 @@ use wardpost_directory::Resolution;
 use wardpost_mail::{AccountId, Address, ReversePath};
 use wardpost_message::headers;
 use wardpost_message::reply::{self, Answer};
+use wardpost_web::{Connection, Shell, page};
 
 /// Messages from one network in [`WINDOW`].
 const PER_NETWORK: u32 = 6;
@@ -73,7 +73,7 @@ fn show(
     done: bool,
     draft: Draft<'_>,
 ) -> Response {
-    let (shell, max) = (Shell::of(&portal.settings), pages::size(portal.settings.max_answer));
+    let (shell, max) = (portal.shell.clone(), wardpost_web::size(portal.settings.max_answer));
     page(status, &WritePage { shell, error, done, max, draft })
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod publishing;
 mod reports;
 mod roles;
 mod signals;
+mod site;
 mod state;
 
 use crate::failure::Failure;
@@ -89,7 +90,9 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let ports = Ports::bind(&config.listen)?;
     program.listening(ports.views());
     let control = tokio::spawn(control);
-    let running = ports.serve(&Served { config, state, tls: &tls, roles: &roles }, &shutdown);
+    let site = site::site(config, state, &tls, &roles)?;
+    let served = Served { config, state, tls: &tls, roles: &roles, site: &site };
+    let running = ports.serve(&served, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
     let refresh = tokio::spawn(refresh(roles.policies.clone()));

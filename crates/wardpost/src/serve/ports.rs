@@ -12,6 +12,7 @@ use wardpost_admin::ListenerView;
 use wardpost_config::{Config, Listen};
 use wardpost_mx::Mx;
 use wardpost_net::{Accepted, Limits, Listeners, ServerTls, Shutdown, TooMany};
+use wardpost_web::Site;
 
 /// All bound ports.
 pub(crate) struct Ports {
@@ -30,6 +31,7 @@ pub(crate) struct Served<'a> {
     pub(crate) state: &'a State,
     pub(crate) tls: &'a ServerTls,
     pub(crate) roles: &'a Roles,
+    pub(crate) site: &'a Arc<Site>,
 }
 
 impl Ports {
@@ -69,7 +71,7 @@ impl Ports {
 
     /// Starts accepting, each service in a task that ends with `shutdown`.
     pub(crate) fn serve(self, served: &Served<'_>, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {
-        let Served { config, state, tls, roles } = served;
+        let Served { config, state, tls, roles, site } = served;
         let limits = &config.limits;
         let people = Limits { total: limits.connections, per_ip: limits.connections_per_address };
         let servers = Limits { per_ip: limits.mx_connections_per_address, ..people };
@@ -78,7 +80,7 @@ impl Ports {
         let submission = Arc::clone(&roles.submission);
         let submissions = Arc::clone(&roles.submission);
         let imap = Arc::clone(&roles.imap);
-        let (https, http) = (Arc::clone(&roles.portal), Arc::clone(&roles.portal));
+        let (https, http) = (Arc::clone(site), Arc::clone(site));
         let page = Arc::new(MetricsPage::new(roles, state, tls));
         vec![
             start.service(self.mx, servers, Mx::turned_away, move |accepted, shutdown| {

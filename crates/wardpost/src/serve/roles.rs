@@ -58,7 +58,7 @@ impl Roles {
             mx: mx(config, state, tls, &resolver)?,
             submission: submission(config, state, tls, &signer),
             imap: imap(config, state, tls),
-            portal: portal(config, state, tls)?,
+            portal: portal(config, state, tls),
             courier: courier(config, state, resolver, roots, &policies, &signer, &registry)?,
             policies,
             reporting,
@@ -144,7 +144,7 @@ fn imap(config: &Config, state: &State, tls: &ServerTls) -> Arc<Imap> {
     Imap::new(settings, state.directory.clone(), state.mailboxes.clone(), tls.clone())
 }
 
-fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>, Failure> {
+fn portal(config: &Config, state: &State, tls: &ServerTls) -> Arc<Portal> {
     let settings = wardpost_portal::Settings {
         url: config.portal.url.clone(),
         practice: config.practice.name.clone(),
@@ -155,7 +155,6 @@ fn portal(config: &Config, state: &State, tls: &ServerTls) -> Result<Arc<Portal>
     };
     let (directory, mailboxes) = (state.directory.clone(), state.mailboxes.clone());
     Portal::new(settings, directory, mailboxes, state.parcels.clone(), tls)
-        .map_err(Failure::from_error)
 }
 
 /// What other domains demand of those who send them mail.
