@@ -73,7 +73,7 @@ fn cargo_program() -> String {
 }
 
 /// `CARGO_TARGET_DIR`, or a directory that all checkouts share.
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     if let Some(dir) = env::var_os("CARGO_TARGET_DIR") {
         return PathBuf::from(dir);
     }
@@ -83,7 +83,8 @@ fn target_dir() -> PathBuf {
     cache.join("wardpost/target")
 }
 
-fn checked(mut command: Command) -> Outcome {
+/// Runs a command to its end and takes nothing but success.
+pub(crate) fn checked(mut command: Command) -> Outcome {
     eprintln!("xtask: {command:?}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -1,12 +1,15 @@
-//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | fuzz | build`.
+//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | fuzz | build | deb`.
 //!
 //! This program uses the standard library only, so it is ready in seconds on a fresh machine. It then
 //! installs the Debian packages a task needs and drives cargo with one profile (`release`) and one target
 //! directory outside the checkout, so that RocksDB's C++ is compiled once for everything.
 
 mod cargo;
+mod image;
+mod deb;
 mod packages;
 mod tidy;
+mod tools;
 
 use std::env;
 use std::fmt;
@@ -39,6 +42,9 @@ Usage: cargo xtask TASK
   bench [smtp|imap|out]  Wardpost beside Postfix and Dovecot in one run, as ratios
   fuzz TARGET [SECS]  fuzz one of tests/fuzz/targets, from its seeds (60 seconds unless told)
   build               the release programs
+  image [--keys DIR] [--programs DIR]
+                      the appliance: a disk image for hypervisors and small PCs (docs/image.md)
+  deb [--built]       the Debian package, checked by lintian; --built takes the program that lies there
   tidy                the rules of the house: floors, unsafe, docs links
   ci                  everything that continuous integration checks (`test` included)
 
@@ -56,6 +62,15 @@ fn main() -> ExitCode {
         Some((&"fuzz", [target])) => cargo::fuzz(target, "60"),
         Some((&"fuzz", [target, seconds])) => cargo::fuzz(target, seconds),
         Some((&"build", [])) => build(),
+        Some((&"deb", [])) => build().and_then(|()| deb()),
+        Some((&"deb", ["--built"])) => deb(),
+        Some((&"image", rest)) => match image::Options::read(rest) {
+            Some(options) => image::build(&options).map(drop),
+            None => {
+                eprint!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci(),
         _ => {
@@ -75,6 +90,15 @@ fn main() -> ExitCode {
 fn build() -> Outcome {
     packages::install(packages::BUILD)?;
     cargo::run(&["build", "--workspace"])
+}
+
+/// Packages the program that was built, and says where the package is.
+fn deb() -> Outcome {
+    packages::install(packages::DEB)?;
+    let package = deb::package()?;
+    deb::lint(&package)?;
+    println!("{}", package.display());
+    Ok(())
 }
 
 fn demo(args: &[&str]) -> Outcome {

@@ -39,8 +39,44 @@ pub(crate) const TEST: &[&str] = &[
     "python3-dnspython",
     "python3-nacl",
 ];
+/// What the Debian package takes.
+pub(crate) const DEB: &[&str] = &["binutils", "dpkg-dev", "lintian"];
 /// The peers of the benchmarks.
 pub(crate) const BENCH: &[&str] = &["postfix", "dovecot-imapd", "dovecot-lmtpd", "knot", "openssl"];
+
+/// What makes the tree of image tools.
+pub(crate) const IMAGE: &[&str] =
+    &["mmdebstrap", "debian-archive-keyring", "binutils", "util-linux", "zstd"];
+/// What is in that tree (Debian 13): it makes the image, and starts it in a virtual machine.
+pub(crate) const TOOLS: &[&str] = &[
+    "apt",
+    "ca-certificates",
+    "cpio",
+    "cryptsetup-bin",
+    "debian-archive-keyring",
+    "diffutils",
+    "dosfstools",
+    "e2fsprogs",
+    "erofs-utils",
+    "kmod",
+    "mkosi",
+    "mtools",
+    "nftables",
+    "openssl",
+    "ovmf",
+    "python3-pefile",
+    "qemu-system-x86",
+    "qemu-utils",
+    "swtpm",
+    "systemd",
+    "systemd-boot",
+    "systemd-container",
+    "systemd-repart",
+    "systemd-ukify",
+    "util-linux",
+    "xfsprogs",
+    "zstd",
+];
 
 /// Installs those of `names` that are missing. Needs root or sudo only then.
 pub(crate) fn install(names: &[&str]) -> Outcome {

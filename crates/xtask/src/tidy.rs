@@ -50,7 +50,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "setup",
         ],
     ),
-    (6, &["wardpost", "xtask"]),
+    (6, &["wardpost", "disk", "xtask"]),
 ];
 
 pub(crate) fn run() -> Outcome {
@@ -77,7 +77,8 @@ pub(crate) fn run() -> Outcome {
     Err(Failure::new(format!("tidy:\n  {}", complaints.join("\n  "))))
 }
 
-fn root() -> Result<PathBuf, Failure> {
+/// The checkout.
+pub(crate) fn root() -> Result<PathBuf, Failure> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
