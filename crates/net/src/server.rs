@@ -270,6 +270,11 @@ impl ServerTls {
         self.current.identity.load().facts.clone()
     }
 
+    /// The certificate in use itself, in DER: for its fingerprint.
+    pub fn certificate_der(&self) -> Vec<u8> {
+        self.current.identity.load().key.cert.first().map(|der| der.to_vec()).unwrap_or_default()
+    }
+
     /// Puts another key, and a new certificate for it, in place of the self-signed one, for new
     /// connections of all clones. Open connections go on. Touches the disk: not for async threads.
     ///
