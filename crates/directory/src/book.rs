@@ -9,6 +9,7 @@ use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Column, Store};
 
 use crate::error::DirectoryError;
+use crate::invitations::{INVITATIONS, InvitationRecord};
 use crate::records::{
     ACCOUNTS, ALIASES, AccountRecord, AliasRecord, DOMAINS, SYSTEM, SystemRecord, decode,
     decode_account, decode_domain,
@@ -45,6 +46,8 @@ pub(crate) struct Book {
     pub(crate) people: BTreeMap<AccountId, Arc<Person>>,
     pub(crate) aliases: BTreeMap<Address, Vec<AccountId>>,
     pub(crate) domains: BTreeMap<Domain, DomainKeys>,
+    /// By their key in the store.
+    pub(crate) invitations: BTreeMap<Vec<u8>, InvitationRecord>,
     addresses: HashMap<Address, AccountId>,
 }
 
@@ -69,6 +72,10 @@ impl Book {
         visit(store, DOMAINS, |_, bytes| {
             let record = decode_domain(&bytes)?;
             book.domains.insert(record.domain.clone(), DomainKeys::from(record));
+            Ok(())
+        })?;
+        visit(store, INVITATIONS, |key, bytes| {
+            book.invitations.insert(key.to_vec(), decode(&bytes, "invitation")?);
             Ok(())
         })?;
         Ok(book)

@@ -28,6 +28,12 @@ pub enum DirectoryError {
     /// No app password has that number.
     #[error("there is no such app password")]
     NoSuchAppPassword,
+    /// No invitation, or none that still holds.
+    #[error("there is no such invitation, or its time is over")]
+    NoSuchInvitation,
+    /// Hundreds of invitations are open.
+    #[error("too many invitations are open: withdraw those that are not needed")]
+    TooManyInvitations,
     /// An alias without targets.
     #[error("an alias needs at least one account")]
     NoTargets,

@@ -25,6 +25,7 @@
 mod book;
 mod dkim;
 mod error;
+mod invitations;
 mod login;
 mod password;
 mod records;
@@ -41,7 +42,7 @@ pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
 pub use types::{
     Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
-    DkimStage, Login, NewAccount, Options, Resolution, Way,
+    DkimStage, Invitation, Login, NewAccount, Options, Resolution, Way,
 };
 
 use std::future::Future;
@@ -52,7 +53,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 use tokio::sync::Mutex as AsyncMutex;
 use wardpost_keys::{
-    AccountCertificate, AccountKeys, RecoveryKit, SealError, SlotKind, UnlockError, Unlocked,
+    AccountCertificate, AccountKeys, RecoveryCertificate, RecoveryKit, SealError, SlotKind, UnlockError,
+    Unlocked,
 };
 use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Batch, Column, Store};
@@ -128,19 +130,35 @@ impl Directory {
     /// # Errors
     /// When the store fails.
     pub async fn initialise(&self) -> Result<Option<RecoveryKit>, DirectoryError> {
-        self.write(|directory| async move {
+        if self.is_initialised() {
+            return Ok(None);
+        }
+        let kit = blocking(|| Ok(RecoveryKit::generate()?)).await?;
+        Ok(self.initialise_with(&kit.certificate).await?.then_some(kit))
+    }
+
+    /// [`Directory::initialise`] with a kit that is on paper already: whether it was taken, or there was
+    /// one before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn initialise_with(
+        &self,
+        certificate: &RecoveryCertificate,
+    ) -> Result<bool, DirectoryError> {
+        let certificate = certificate.clone();
+        self.write(move |directory| async move {
             let mut system = directory.book.read().system.clone();
             if system.recovery.is_some() {
-                return Ok(None);
+                return Ok(false);
             }
-            let kit = blocking(|| Ok(RecoveryKit::generate()?)).await?;
-            system.recovery = Some(kit.certificate.clone());
+            system.recovery = Some(certificate);
             let mut batch = Batch::new();
             batch.put(Column::Directory, SYSTEM, encode(&system));
             directory.store.commit(batch).await?;
             directory.book.write().system = system;
             tracing::info!("recovery certificate made");
-            Ok(Some(kit))
+            Ok(true)
         })
         .await
     }
@@ -225,6 +243,15 @@ impl Directory {
     /// # Errors
     /// When the address is taken or not in our domains, the password is weak, or the store fails.
     pub async fn add_account(&self, new: NewAccount) -> Result<AccountId, DirectoryError> {
+        self.create_account(new, None).await
+    }
+
+    /// Adds an account, and uses up the invitation it comes from, if any.
+    async fn create_account(
+        &self,
+        new: NewAccount,
+        invitation: Option<Vec<u8>>,
+    ) -> Result<AccountId, DirectoryError> {
         let address = new.address.folded();
         check_name(&new.name)?;
         password::check(new.password.expose(), &address)?;
@@ -236,6 +263,10 @@ impl Directory {
                 }
                 if book.is_taken(&address) {
                     return Err(DirectoryError::AddressTaken);
+                }
+                // Withdrawn or used meanwhile.
+                if invitation.as_ref().is_some_and(|key| !book.invitations.contains_key(key)) {
+                    return Err(DirectoryError::NoSuchInvitation);
                 }
                 book.system.clone()
             };
@@ -257,8 +288,14 @@ impl Directory {
             let mut batch = Batch::new();
             batch.put(Column::Directory, account_key(id), encode_account(&record));
             batch.put(Column::Directory, SYSTEM, encode(&system));
+            if let Some(key) = &invitation {
+                batch.delete(Column::Directory, key.as_slice());
+            }
             directory.store.commit(batch).await?;
             let mut book = directory.book.write();
+            if let Some(key) = &invitation {
+                book.invitations.remove(key);
+            }
             book.system = system;
             book.put_person(id, record);
             tracing::info!(account = %id, "account added");
@@ -702,7 +739,7 @@ impl Inner {
     fn put_alias(&self, batch: &mut Batch, address: &Address, targets: &[AccountId]) {
         let key = alias_key(&self.store, address);
         if targets.is_empty() {
-            batch.delete(Column::Directory, key);
+            batch.delete(Column::Directory, key.as_slice());
         } else {
             let record = AliasRecord { address: address.clone(), targets: targets.to_vec() };
             batch.put(Column::Directory, key, encode(&record));

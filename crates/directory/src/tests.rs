@@ -534,3 +534,55 @@ async fn the_recovery_kit_opens_an_account() {
     let wrong = directory.unlock_with_recovery(dana, &secret(PASSWORD)).await;
     assert!(matches!(wrong, Err(DirectoryError::WrongSecret)));
 }
+
+#[tokio::test]
+async fn an_invitation_makes_an_account_once_with_a_password_of_the_guests_own() {
+    let (store, directory, _) = with_dana().await;
+    let robin = address("Robin@clinic.test");
+    let first = directory.invite(&robin, "Robin").await.unwrap();
+    let secret_of = directory.invite(&robin, "Robin Roe").await.unwrap();
+    assert!(directory.invited(&first).is_none(), "a second invitation ends the first");
+    assert_eq!(directory.invitations().len(), 1);
+    assert_eq!(directory.resolve(&robin), Resolution::Unknown);
+
+    // It holds after a restart, a weak password does not use it up, and nobody guesses it.
+    let again = open(&store).await;
+    assert_eq!(again.invited(&secret_of).unwrap().name, "Robin Roe");
+    let weak = again.accept_invitation(&secret_of, secret("short")).await;
+    assert!(matches!(weak, Err(DirectoryError::WeakPassword(_))));
+    let guess = again.accept_invitation(&secret("guess"), secret(OTHER)).await;
+    assert!(matches!(guess, Err(DirectoryError::NoSuchInvitation)));
+    let (one, other) = tokio::join!(
+        again.accept_invitation(&secret_of, secret(OTHER)),
+        again.accept_invitation(&secret_of, secret(PASSWORD)),
+    );
+    assert!(one.is_ok() != other.is_ok(), "one of two clicks counts");
+    assert!(again.invited(&secret_of).is_none() && again.invitations().is_empty());
+    let account = again.account_by_address(&robin).unwrap();
+    assert_eq!((account.name.as_str(), account.administrator), ("Robin Roe", false));
+    assert!(open(&store).await.invitations().is_empty(), "used up on the disk, too");
+}
+
+#[tokio::test]
+async fn who_may_be_invited_and_how_it_ends() {
+    let (_, directory, _) = with_dana().await;
+    let taken = directory.invite(&address("dana@clinic.test"), "").await;
+    assert!(matches!(taken, Err(DirectoryError::AddressTaken)));
+    let foreign = directory.invite(&address("robin@elsewhere.test"), "").await;
+    assert!(matches!(foreign, Err(DirectoryError::NotOurDomain)));
+
+    let robin = address("robin@clinic.test");
+    let link = directory.invite(&robin, "").await.unwrap();
+    directory.withdraw_invitation(&address("ROBIN@clinic.test")).await.unwrap();
+    assert!(directory.invited(&link).is_none());
+    let gone = directory.accept_invitation(&link, secret(OTHER)).await;
+    assert!(matches!(gone, Err(DirectoryError::NoSuchInvitation)));
+    let gone = directory.withdraw_invitation(&robin).await;
+    assert!(matches!(gone, Err(DirectoryError::NoSuchInvitation)));
+
+    // Somebody made the account meanwhile: the link leads to an error, not to a second account.
+    let link = directory.invite(&robin, "").await.unwrap();
+    add(&directory, "robin").await;
+    let taken = directory.accept_invitation(&link, secret(OTHER)).await;
+    assert!(matches!(taken, Err(DirectoryError::AddressTaken)));
+}

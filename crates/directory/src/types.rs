@@ -86,6 +86,19 @@ pub enum Way {
     Page,
 }
 
+/// Somebody who was invited, and has not chosen a password yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The address that the account will have, in folded form.
+    pub address: Address,
+    /// The name shown to people. May be empty.
+    pub name: String,
+    /// When the invitation was made, Unix seconds.
+    pub made: i64,
+    /// Until when it holds, Unix seconds.
+    pub ends: i64,
+}
+
 /// Several people behind one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
