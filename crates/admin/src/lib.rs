@@ -27,12 +27,12 @@ pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ExceptionRequest,
     ParcelRequest, QueueRequest, ReportRequest, Request, StsRequest, TlsRequest,
 };
-pub use server::serve;
+pub use server::{Handler, serve};
 pub use views::{
     AccountView, AliasView, Answer, AppPasswordView, CertificateView, CleartextPeerView,
-    CleartextView, CodeView, DkimPairView, DkimView, DmarcReportsView, DnsRecordView, DnssecView,
-    DomainView, EvidenceView, ExceptionView, FailureView, HopView, ListenerView, MadeSecret,
-    NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView,
-    QueueRecipientView, ReportsSentView, RouteView, SmarthostView, StatusView, StsPolicyView,
-    StsView, TlsKeyView, TlsReportsView, TlsView, TlsaView, time_text,
+    CleartextView, CodeView, ConsoleView, DkimPairView, DkimView, DmarcReportsView, DnsRecordView,
+    DnssecView, DomainView, EvidenceView, ExceptionView, FailureView, HopView, ListenerView,
+    MadeSecret, NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView,
+    QueueRecipientView, ReportsSentView, RouteView, ServingView, SetUpView, SmarthostView, Stage,
+    StatusView, StsPolicyView, StsView, TlsKeyView, TlsReportsView, TlsView, TlsaView, time_text,
 };

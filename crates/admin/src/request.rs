@@ -13,6 +13,8 @@ use wardpost_mail::{Address, Domain, QueueId, Secret};
 pub enum Request {
     /// How the daemon is.
     Status,
+    /// What the status screen shows; answered during set-up, too.
+    Console,
     /// Make the practice's recovery certificate, if that was not done yet.
     Setup,
     /// Something about accounts.

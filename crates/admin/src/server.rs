@@ -3,8 +3,9 @@
 use crate::client::Response;
 use crate::error::{Failure, FailureKind, ServeError};
 use crate::frame::{CHUNK, Lines, MAX_REQUEST, line};
-use crate::operations::Admin;
 use crate::request::Request;
+use crate::views::Answer;
+use async_trait::async_trait;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -21,6 +22,24 @@ const PEERS: usize = 16;
 /// How long a peer may take to send a request or take an answer.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Whoever carries out what is asked for over the socket.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Carries out a request.
+    ///
+    /// # Errors
+    /// When it cannot be carried out, with words for whoever asked.
+    async fn handle(&self, request: Request) -> Result<Answer, Failure>;
+
+    /// The recovery kit's secret, if it was made and nobody has it yet.
+    fn take_kit(&self) -> Option<Secret<String>> {
+        None
+    }
+
+    /// Keeps the recovery kit's secret for the next answer.
+    fn keep_kit(&self, _kit: Secret<String>) {}
+}
+
 /// Makes the socket and returns the future that serves it until `stop` resolves. The socket is there
 /// when this returns, and gone when the future ends.
 ///
@@ -28,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// When the socket cannot be made, or another daemon answers on it. Needs a tokio runtime.
 pub fn serve<S>(
     path: &Path,
-    admin: Arc<Admin>,
+    handler: Arc<dyn Handler>,
     stop: S,
 ) -> Result<impl Future<Output = ()> + use<S>, ServeError>
 where
@@ -46,7 +65,7 @@ where
         let _file = file;
         tokio::select! {
             () = stop => {}
-            () = accept(listener, owner, admin) => {}
+            () = accept(listener, owner, handler) => {}
         }
     })
 }
@@ -73,7 +92,7 @@ fn clear_stale(path: &Path) -> Result<(), ServeError> {
     std::fs::remove_file(path).map_err(|error| ServeError::Bind { path: path.to_owned(), error })
 }
 
-async fn accept(listener: UnixListener, owner: u32, admin: Arc<Admin>) {
+async fn accept(listener: UnixListener, owner: u32, handler: Arc<dyn Handler>) {
     let places = Arc::new(Semaphore::new(PEERS));
     loop {
         // The semaphore is never closed.
@@ -90,9 +109,9 @@ async fn accept(listener: UnixListener, owner: u32, admin: Arc<Admin>) {
             tracing::warn!("somebody who may not was turned away from the control socket");
             continue;
         }
-        let admin = Arc::clone(&admin);
+        let handler = Arc::clone(&handler);
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &admin).await {
+            if let Err(error) = converse(stream, &*handler).await {
                 tracing::debug!(%error, "a conversation on the control socket broke off");
             }
             drop(place);
@@ -105,17 +124,17 @@ fn permitted(stream: &UnixStream, owner: u32) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == owner)
 }
 
-async fn converse(mut stream: UnixStream, admin: &Admin) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, handler: &dyn Handler) -> io::Result<()> {
     let mut lines = Lines::new(MAX_REQUEST);
     let mut chunk = Secret::new(vec![0; CHUNK]);
     loop {
         while let Some(text) = lines.take() {
-            let response = respond(admin, &text).await;
+            let response = respond(handler, &text).await;
             let answer = line(&response)?;
             let sent = timed(stream.write_all(answer.expose())).await;
             if let (Err(_), Some(kit)) = (&sent, response.recovery_kit) {
                 // Nobody has seen it yet: it goes with the next answer.
-                admin.keep_kit(kit);
+                handler.keep_kit(kit);
             }
             sent?;
         }
@@ -127,11 +146,11 @@ async fn converse(mut stream: UnixStream, admin: &Admin) -> io::Result<()> {
     }
 }
 
-async fn respond(admin: &Admin, text: &Secret<Vec<u8>>) -> Response {
+async fn respond(handler: &dyn Handler, text: &Secret<Vec<u8>>) -> Response {
     match serde_json::from_slice::<Request>(text.expose()) {
         Ok(request) => {
-            let result = admin.handle(request).await;
-            Response { result, recovery_kit: admin.take_kit() }
+            let result = handler.handle(request).await;
+            Response { result, recovery_kit: handler.take_kit() }
         }
         // serde_json's words may quote the request, and so a password.
         Err(error) => {

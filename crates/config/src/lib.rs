@@ -19,7 +19,7 @@ pub use values::{CleartextException, NetworkError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wardpost_mail::{Domain, TlsGrade};
+use wardpost_mail::{Address, Domain, TlsGrade};
 
 /// Where every command looks when `--config` is not given.
 pub const DEFAULT_FILE: &str = "/etc/wardpost/wardpost.toml";
@@ -55,6 +55,8 @@ pub struct Config {
     pub keys: Keys,
     /// `[practice]`
     pub practice: Practice,
+    /// `[backup]`
+    pub backup: Backup,
     /// `[portal]`
     pub portal: Portal,
     /// `[limits]`
@@ -212,6 +214,15 @@ pub struct Practice {
     pub name: String,
     /// A telephone number at which a patient can ask whether a notice is real.
     pub phone: Option<String>,
+    /// The mail address of whoever looks after this server, for notices about it.
+    pub contact: Option<Address>,
+}
+
+/// `[backup]`: asked at set-up and kept; this version makes no backups yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backup {
+    /// Where backups are to go, in the practice's own words or as an address of a server.
+    pub destination: Option<String>,
 }
 
 /// `[portal]`: the pages patients see.

@@ -48,6 +48,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
     let metrics = metrics(&mut root, base, &listen);
     let keys = keys(&mut root, base);
     let practice = practice(&mut root, domain.as_ref());
+    let backup = backup(&mut root);
     let portal = portal(&mut root, hostname.as_ref(), &listen);
     let limits = limits(&mut root);
     let queue = queue(&mut root);
@@ -68,6 +69,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
         metrics,
         keys,
         practice,
+        backup,
         portal,
         limits,
         queue,
@@ -244,11 +246,20 @@ fn practice(root: &mut Section<'_, '_>, domain: Option<&Domain>) -> Practice {
     let (mut section, _) = root.section("practice");
     let name = section.text("name", values::line);
     let phone = section.text("phone", values::line);
+    let contact = section.text("contact", Address::parse);
     section.finish();
     Practice {
         name: name.unwrap_or_else(|| domain.map(Domain::to_string).unwrap_or_default()),
         phone,
+        contact,
     }
+}
+
+fn backup(root: &mut Section<'_, '_>) -> Backup {
+    let (mut section, _) = root.section("backup");
+    let destination = section.text("destination", values::line);
+    section.finish();
+    Backup { destination }
 }
 
 fn portal(root: &mut Section<'_, '_>, hostname: Option<&Domain>, listen: &Listen) -> Portal {

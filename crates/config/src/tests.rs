@@ -147,7 +147,8 @@ fn a_mistake_is_told_with_its_line_and_what_was_probably_meant() {
 
 #[test]
 fn public_addresses_are_addresses() {
-    let config = parse(&format!("{LEAST}[publish]\naddresses = [\"203.0.113.7\", \"2001:db8::7\"]"));
+    let config =
+        parse(&format!("{LEAST}[publish]\naddresses = [\"203.0.113.7\", \"2001:db8::7\"]"));
     let addresses: Vec<String> =
         config.unwrap().publish.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["203.0.113.7", "2001:db8::7"]);
@@ -155,6 +156,18 @@ fn public_addresses_are_addresses() {
         let said = complaint(&format!("[publish]\naddresses = \"{wrong}\""));
         assert!(said.contains("must be an IP address without a port"), "{said}");
     }
+}
+
+#[test]
+fn what_set_up_asks_for_is_kept() {
+    let config = parse(&format!(
+        "{LEAST}[practice]\ncontact = \"office@clinic.test\"\n[backup]\ndestination = \"the NAS\""
+    ));
+    let config = config.unwrap();
+    assert_eq!(config.practice.contact.unwrap().to_string(), "office@clinic.test");
+    assert_eq!(config.backup.destination.as_deref(), Some("the NAS"));
+    assert_eq!(parse(LEAST).unwrap().backup, Backup::default());
+    assert!(complaint("[practice]\ncontact = \"office\"").contains(":4: contact = \"office\""));
 }
 
 #[test]

@@ -14,13 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
-use wardpost_verdict::Roots;
+use wardpost_verdict::{Fingerprint, Roots};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// How long a certificate that we make for ourselves lasts.
 const SELF_SIGNED_LIFETIME: Duration = Duration::from_secs(825 * 24 * 3600);
 /// A certificate of ours is made anew when less than this is left of it.
 const SELF_SIGNED_RENEW: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The name on the certificate of a server that has no name yet (see [`crate::ServerTls::self_signed`]).
+pub const SET_UP_HOST: &str = "set-up.wardpost.internal";
+/// For how long it is used after that, in seconds.
+const SET_UP_LIFETIME: i64 = 24 * 3600;
 
 /// The one cryptography provider: aws-lc-rs, whose suites all have forward secrecy and AEAD.
 pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> =
@@ -39,6 +44,8 @@ pub struct CertificateFacts {
     pub not_after: i64,
     /// No authority vouches for it: issuer and subject are the same.
     pub self_issued: bool,
+    /// SHA-256 of the whole certificate: what browsers show as its fingerprint.
+    pub fingerprint: [u8; 32],
 }
 
 impl CertificateFacts {
@@ -49,6 +56,16 @@ impl CertificateFacts {
             Some(wildcard) => parent == Some(wildcard),
             None => name == host.as_str(),
         })
+    }
+
+    /// The fingerprint as a person compares it: hexadecimal digits in groups of four.
+    pub fn fingerprint_text(&self) -> String {
+        let pairs: Vec<String> = self
+            .fingerprint
+            .chunks(2)
+            .map(|pair| format!("{:02X}{:02X}", pair[0], pair[1]))
+            .collect();
+        pairs.join(" ")
     }
 
     /// Reads the first certificate of a chain in PEM.
@@ -74,6 +91,7 @@ impl CertificateFacts {
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             self_issued: certificate.issuer().as_raw() == certificate.subject().as_raw(),
+            fingerprint: *Fingerprint::of_certificate(der).octets(),
         })
     }
 }
@@ -155,7 +173,8 @@ pub(crate) fn self_signed(dir: &Path, host: &Domain) -> Result<Identity, TlsErro
     let (certificate, key_file) = self_signed_paths(dir);
     if let Ok(identity) = read_identity(&certificate, &key_file) {
         let renew_from = identity.facts.not_after - SELF_SIGNED_RENEW.as_secs().cast_signed();
-        if unix_now() < renew_from && identity.facts.covers(host) {
+        let facts = &identity.facts;
+        if unix_now() < renew_from && (facts.covers(host) || is_fresh_from_set_up(facts)) {
             return Ok(identity);
         }
     }
@@ -169,6 +188,12 @@ pub(crate) fn self_signed(dir: &Path, host: &Domain) -> Result<Identity, TlsErro
     };
     make_self_signed(&certificate, &key, host)?;
     read_identity(&certificate, &key_file)
+}
+
+/// Whether it was made for set-up less than a day ago. Whoever answered the questions has told their
+/// browser to trust it, so it stays for the rest of that day, though it is not for the name given since.
+fn is_fresh_from_set_up(facts: &CertificateFacts) -> bool {
+    facts.names == [SET_UP_HOST] && unix_now() - facts.not_before < SET_UP_LIFETIME
 }
 
 /// Puts another key in place of that of our self-signed certificate. The key's file is written first:

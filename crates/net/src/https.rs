@@ -337,10 +337,7 @@ async fn exchange(
     }
 }
 
-async fn read(
-    response: Response<Incoming>,
-    limit: usize,
-) -> Result<Response<Vec<u8>>, HttpsError> {
+async fn read(response: Response<Incoming>, limit: usize) -> Result<Response<Vec<u8>>, HttpsError> {
     let (head, mut incoming) = response.into_parts();
     let encoding = only(&head.headers, &CONTENT_ENCODING);
     if head.headers.contains_key(CONTENT_ENCODING)

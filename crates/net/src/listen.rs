@@ -6,6 +6,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -99,6 +100,19 @@ impl Listeners {
         };
         let sockets = addresses.iter().map(bind).collect::<Result<_, _>>()?;
         Ok(Self { service, sockets })
+    }
+
+    /// The same sockets once more. Connections wait in them while nobody accepts, so that one service can
+    /// follow another on the same port without anybody being turned away.
+    ///
+    /// # Errors
+    /// When the system has no room for it. Needs a tokio runtime.
+    pub fn share(&self) -> io::Result<Self> {
+        let share = |socket: &TcpListener| {
+            TcpListener::from_std(std::net::TcpListener::from(socket.as_fd().try_clone_to_owned()?))
+        };
+        let sockets = self.sockets.iter().map(share).collect::<Result<_, _>>()?;
+        Ok(Self { service: self.service, sockets })
     }
 
     /// The addresses, with the port that the system chose where 0 was asked for.

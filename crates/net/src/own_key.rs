@@ -2,7 +2,9 @@
 
 use crate::certificate::write_file;
 use crate::server::TlsError;
-use rcgen::{CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData};
+use rcgen::{
+    CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData,
+};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use std::fmt;
 use std::io::ErrorKind;

@@ -82,11 +82,20 @@ pub enum TlsError {
 /// Where our certificate comes from.
 #[derive(Debug)]
 enum Source {
-    Files { certificate: PathBuf, key: PathBuf },
-    SelfSigned { dir: PathBuf, host: Domain },
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    SelfSigned {
+        dir: PathBuf,
+        host: Domain,
+    },
     /// From an authority, given with [`ServerTls::install`]; until then, and when the last one has ended,
     /// self-signed with the same key.
-    Issued { dir: PathBuf, host: Domain },
+    Issued {
+        dir: PathBuf,
+        host: Domain,
+    },
 }
 
 impl Source {
@@ -282,7 +291,8 @@ impl ServerTls {
     /// [`TlsError::Files`] when the certificate is not of our own making; else when the new one cannot
     /// be kept: the one in use stays.
     pub fn replace_key(&self, key: &OwnKey) -> Result<(), TlsError> {
-        let (Source::SelfSigned { dir, host } | Source::Issued { dir, host }) = &self.current.source
+        let (Source::SelfSigned { dir, host } | Source::Issued { dir, host }) =
+            &self.current.source
         else {
             return Err(TlsError::Files);
         };

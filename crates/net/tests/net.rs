@@ -94,6 +94,19 @@ async fn the_self_signed_key_is_kept_and_private() {
 }
 
 #[tokio::test]
+async fn the_certificate_of_set_up_stays_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = Domain::parse(wardpost_net::SET_UP_HOST).unwrap();
+    let first = ServerTls::self_signed(dir.path(), &name).unwrap().certificate();
+    // A browser that was told to trust it goes on without another question.
+    let named = ServerTls::self_signed(dir.path(), &host()).unwrap().certificate();
+    assert_eq!(named.fingerprint, first.fingerprint);
+    assert_eq!(named.fingerprint_text().len(), 16 * 4 + 15);
+    let digest = format!("{:02X}{:02X} ", first.fingerprint[0], first.fingerprint[1]);
+    assert!(named.fingerprint_text().starts_with(&digest));
+}
+
+#[tokio::test]
 async fn the_self_signed_key_outlives_its_certificate_and_gives_way_only_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let first = ServerTls::self_signed(dir.path(), &host()).unwrap().certificate();

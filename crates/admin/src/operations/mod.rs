@@ -2,6 +2,7 @@
 
 mod account;
 mod alias;
+mod console;
 mod dkim;
 mod domain;
 mod parcel;
@@ -16,6 +17,7 @@ mod wall;
 
 use crate::error::Failure;
 use crate::request::Request;
+use crate::server::Handler;
 use crate::views::{Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
 use std::net::IpAddr;
@@ -24,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use wardpost_directory::{Account, Directory};
 use wardpost_dns::OwnRecords;
+use wardpost_health::Report;
 use wardpost_mail::{Address, Domain, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
@@ -53,6 +56,10 @@ pub trait Host: Send + Sync {
     fn tls(&self) -> &ServerTls;
     /// The file that the key of the certificate is read from, where one is configured.
     fn key_file(&self) -> Option<PathBuf>;
+    /// What was found at the last look at the server's health, if there was one.
+    fn health(&self) -> Option<Report> {
+        None
+    }
     /// The MTA-STS policy that is configured, if there is to be one.
     fn mta_sts(&self) -> Option<OwnPolicy>;
     /// Our public addresses, where they are configured.
@@ -124,38 +131,6 @@ impl Admin {
         Self { parts, kit: Mutex::new(None) }
     }
 
-    /// Carries out a request.
-    ///
-    /// # Errors
-    /// When it cannot be carried out, with words for whoever asked.
-    pub async fn handle(&self, request: Request) -> Result<Answer, Failure> {
-        match request {
-            Request::Status => self.status(),
-            Request::Setup => self.setup().await,
-            Request::Account(request) => self.account(request).await,
-            Request::Alias(request) => self.alias(request).await,
-            Request::Domain(request) => self.domain(request).await,
-            Request::Tls(request) => self.tls(request).await,
-            Request::Route { from, to } => self.route(&from, &to).await,
-            Request::Queue(request) => self.queue(request).await,
-            Request::Parcel(request) => self.parcel(request).await,
-            Request::Sts(request) => self.sts(&request),
-            Request::Pin(request) => self.pin(request).await,
-            Request::Report(request) => self.report(request).await,
-            Request::Exception(request) => self.exception(request).await,
-        }
-    }
-
-    /// The recovery kit's secret, if it was made and nobody has it yet.
-    pub(crate) fn take_kit(&self) -> Option<Secret<String>> {
-        self.kit.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps the recovery kit's secret for the next answer.
-    pub(crate) fn keep_kit(&self, kit: Secret<String>) {
-        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit);
-    }
-
     /// Makes the recovery certificate unless it is there.
     async fn initialise(&self) -> Result<(), Failure> {
         if let Some(kit) = self.parts.directory.initialise().await? {
@@ -178,5 +153,35 @@ impl Admin {
             .ok()
             .and_then(|address| self.parts.directory.account_by_address(&address))
             .ok_or_else(|| Failure::not_found("there is no such account"))
+    }
+}
+
+#[async_trait]
+impl Handler for Admin {
+    async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Status => self.status(),
+            Request::Console => Ok(self.console()),
+            Request::Setup => self.setup().await,
+            Request::Account(request) => self.account(request).await,
+            Request::Alias(request) => self.alias(request).await,
+            Request::Domain(request) => self.domain(request).await,
+            Request::Tls(request) => self.tls(request).await,
+            Request::Route { from, to } => self.route(&from, &to).await,
+            Request::Queue(request) => self.queue(request).await,
+            Request::Parcel(request) => self.parcel(request).await,
+            Request::Sts(request) => self.sts(&request),
+            Request::Pin(request) => self.pin(request).await,
+            Request::Report(request) => self.report(request).await,
+            Request::Exception(request) => self.exception(request).await,
+        }
+    }
+
+    fn take_kit(&self) -> Option<Secret<String>> {
+        self.kit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep_kit(&self, kit: Secret<String>) {
+        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(kit);
     }
 }

@@ -1,6 +1,7 @@
 //! Answers: as JSON for programs, as text for people.
 
 mod account;
+mod console;
 mod dkim;
 mod domain;
 mod parcel;
@@ -16,6 +17,7 @@ mod tls;
 mod wall;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
+pub use console::{ConsoleView, ServingView, SetUpView, Stage};
 pub use dkim::{DkimPairView, DkimView};
 pub use domain::{DnsRecordView, DomainView};
 pub use parcel::{CodeView, ParcelRow};
@@ -42,6 +44,8 @@ pub enum Answer {
     Done,
     /// How the daemon is.
     Status(StatusView),
+    /// What the status screen shows.
+    Console(Box<ConsoleView>),
     /// One account.
     Account(AccountView),
     /// All accounts.
@@ -99,6 +103,7 @@ impl Answer {
         match self {
             Self::Done => Ok("{}".to_owned()),
             Self::Status(it) => serde_json::to_string_pretty(it),
+            Self::Console(it) => serde_json::to_string_pretty(it),
             Self::Account(it) => serde_json::to_string_pretty(it),
             Self::Accounts(it) => serde_json::to_string_pretty(it),
             Self::AppPassword(it) => serde_json::to_string_pretty(it),
@@ -132,6 +137,7 @@ impl fmt::Display for Answer {
         match self {
             Self::Done => Ok(()),
             Self::Status(it) => it.fmt(f),
+            Self::Console(it) => it.fmt(f),
             Self::Account(it) => it.fmt(f),
             Self::Accounts(it) => account::accounts(it, f),
             Self::AppPassword(it) => it.fmt(f),
