@@ -126,6 +126,13 @@ impl KeyPlan {
         Ok(key.transpose()?)
     }
 
+    /// Whether a key, given as SubjectPublicKeyInfo in DER, is the one in use or the one that comes next.
+    pub fn is_current_or_next(&self, public_key_info: &[u8]) -> bool {
+        let (key, plan) = (key_digest(public_key_info), self.0.plan.read());
+        plan.current.as_ref().is_some_and(|current| current.key == key)
+            || plan.next.as_ref().is_some_and(|next| next.key == key)
+    }
+
     /// Whether the next key may be used, by what was seen so far.
     pub fn readiness(&self, now: SystemTime) -> Readiness {
         self.0.plan.read().readiness(unix(now))

@@ -1,0 +1,216 @@
+//! What can go wrong between us and an authority, in words: what it is, and what to do about it.
+
+use crate::order::Way;
+use crate::words;
+use instant_acme::Problem;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use wardpost_mail::Domain;
+
+/// What went wrong. The order is that of records: add at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// The authority cannot connect to us.
+    NotReachable,
+    /// A name does not exist in the DNS, or its DNS does not answer.
+    Dns,
+    /// The domain's CAA records forbid it (RFC 8659).
+    Caa,
+    /// Somebody else answers in our place.
+    WrongAnswer,
+    /// The authority asks us to wait.
+    RateLimited,
+    /// The authority cannot be reached.
+    Unreachable,
+    /// The authority's own certificate is not trusted.
+    Untrusted,
+    /// This machine's clock is wrong.
+    Clock,
+    /// The authority wants to know whose account it is (external account binding), and does not yet.
+    Binding,
+    /// The authority does not know our account, or has closed it.
+    Account,
+    /// The authority issues nothing for a name.
+    Refused,
+    /// The authority has trouble of its own.
+    Authority,
+    /// Something on this machine.
+    Here,
+    /// There is no port at which a name could be proven.
+    NoWay,
+    /// The authority does not take the contact address.
+    Contact,
+}
+
+impl Kind {
+    /// Its name, for programs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotReachable => "not-reachable",
+            Self::Dns => "dns",
+            Self::Caa => "caa",
+            Self::WrongAnswer => "wrong-answer",
+            Self::RateLimited => "rate-limited",
+            Self::Unreachable => "authority-unreachable",
+            Self::Untrusted => "authority-untrusted",
+            Self::Clock => "clock",
+            Self::Binding => "account-binding",
+            Self::Account => "account",
+            Self::Refused => "refused",
+            Self::Authority => "authority",
+            Self::Here => "here",
+            Self::NoWay => "no-way",
+            Self::Contact => "contact",
+        }
+    }
+
+    /// Whether proving the name at the other port may help.
+    pub(crate) fn other_way_may_help(self) -> bool {
+        matches!(self, Self::NotReachable | Self::WrongAnswer | Self::Authority)
+    }
+
+    /// What an RFC 8555 §6.7 problem is about, by its type.
+    fn of(problem: &Problem) -> Self {
+        let name = problem.r#type.as_deref().unwrap_or_default();
+        match name.strip_prefix("urn:ietf:params:acme:error:").unwrap_or_default() {
+            "connection" | "tls" => Self::NotReachable,
+            "dns" => Self::Dns,
+            "caa" => Self::Caa,
+            "unauthorized" | "incorrectResponse" => Self::WrongAnswer,
+            "rateLimited" => Self::RateLimited,
+            "externalAccountRequired" => Self::Binding,
+            "accountDoesNotExist" | "userActionRequired" => Self::Account,
+            "rejectedIdentifier" | "unsupportedIdentifier" => Self::Refused,
+            "invalidContact" | "unsupportedContact" => Self::Contact,
+            _ => Self::Authority,
+        }
+    }
+}
+
+/// Where in the conversation with an authority something went wrong: the same problem means different
+/// things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Making the account; whether we said whose customer we are.
+    Account {
+        /// With an external account.
+        bound: bool,
+    },
+    /// Asking for a certificate.
+    Order,
+    /// Proving a name, in this way.
+    Proof(Way),
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// What happened, in a sentence or two for a person.
+    pub says: String,
+    /// What to do about it.
+    pub to_do: String,
+    /// How long the authority asks us to wait.
+    pub wait: Option<Duration>,
+}
+
+impl Trouble {
+    pub(crate) fn new(kind: Kind, says: impl Into<String>) -> Self {
+        Self { kind, says: says.into(), to_do: words::to_do(kind).to_owned(), wait: None }
+    }
+
+    /// What the authority's problem means; `name` is what it is about.
+    pub(crate) fn of(problem: &Problem, step: Step, name: &Domain) -> Self {
+        let kind = match (Kind::of(problem), step) {
+            // The key was used for an account that is closed now.
+            (Kind::WrongAnswer, Step::Account { bound }) if !bound || is_closed(problem) => {
+                Kind::Account
+            }
+            // What was said of whose customer we are does not convince.
+            (Kind::WrongAnswer | Kind::Authority, Step::Account { bound: true })
+                if is_refusal(problem) =>
+            {
+                Kind::Binding
+            }
+            // Nobody answers anything when an order is refused: it is the account.
+            (Kind::WrongAnswer, Step::Order) => Kind::Account,
+            (kind, _) => kind,
+        };
+        let mut says = words::says(kind, step, name);
+        if let Some(detail) = words::detail(problem) {
+            says.push_str(" The authority says: ");
+            says.push_str(&detail);
+        }
+        let to_do = words::to_do_at(kind, step);
+        Self { kind, says, to_do: to_do.to_owned(), wait: None }
+    }
+}
+
+fn is_closed(problem: &Problem) -> bool {
+    problem.detail.as_deref().is_some_and(|detail| detail.to_lowercase().contains("deactivated"))
+}
+
+fn is_refusal(problem: &Problem) -> bool {
+    problem.status.is_none_or(|status| (400..500).contains(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    fn trouble(kind: &str, status: u16, step: Step) -> Trouble {
+        let problem = Problem {
+            r#type: Some(format!("urn:ietf:params:acme:error:{kind}")),
+            detail: Some("A\n detail\u{7} of theirs".into()),
+            status: Some(status),
+            subproblems: Vec::new(),
+        };
+        Trouble::of(&problem, step, &Domain::parse("mail.clinic.test").unwrap())
+    }
+
+    #[test]
+    fn each_problem_of_rfc_8555_has_its_meaning() {
+        let proof = Step::Proof(Way::Http);
+        for (name, step, kind) in [
+            ("connection", proof, Kind::NotReachable),
+            ("tls", proof, Kind::NotReachable),
+            ("dns", proof, Kind::Dns),
+            ("caa", proof, Kind::Caa),
+            ("caa", Step::Order, Kind::Caa),
+            ("unauthorized", proof, Kind::WrongAnswer),
+            ("incorrectResponse", proof, Kind::WrongAnswer),
+            ("unauthorized", Step::Order, Kind::Account),
+            ("accountDoesNotExist", Step::Order, Kind::Account),
+            ("unauthorized", Step::Account { bound: true }, Kind::Binding),
+            ("unauthorized", Step::Account { bound: false }, Kind::Account),
+            ("malformed", Step::Account { bound: true }, Kind::Binding),
+            ("malformed", Step::Account { bound: false }, Kind::Authority),
+            ("invalidContact", Step::Account { bound: false }, Kind::Contact),
+            ("externalAccountRequired", Step::Account { bound: false }, Kind::Binding),
+            ("rateLimited", Step::Order, Kind::RateLimited),
+            ("rejectedIdentifier", Step::Order, Kind::Refused),
+            ("serverInternal", Step::Order, Kind::Authority),
+            ("badCSR", Step::Order, Kind::Authority),
+            ("something new", proof, Kind::Authority),
+        ] {
+            let trouble = trouble(name, 403, step);
+            assert_eq!(trouble.kind, kind, "{name}");
+            assert!(!trouble.to_do.is_empty() && trouble.says.contains("mail.clinic.test"));
+            assert!(
+                trouble.says.ends_with("The authority says: A detail of theirs"),
+                "{trouble:?}"
+            );
+        }
+        let busy = trouble("serverInternal", 500, Step::Account { bound: true });
+        assert_eq!(busy.kind, Kind::Authority, "its own trouble is not ours");
+    }
+
+    #[test]
+    fn what_to_do_names_the_port() {
+        assert!(trouble("connection", 400, Step::Proof(Way::Http)).to_do.contains("port 80"));
+        assert!(trouble("connection", 400, Step::Proof(Way::TlsAlpn)).to_do.contains("port 443"));
+    }
+}

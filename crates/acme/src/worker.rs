@@ -1,0 +1,433 @@
+//! The task that looks after the certificate.
+
+use crate::AcmeError;
+use crate::attempt::Outcome;
+use crate::authority::{Authority, unix};
+use crate::metrics::Metrics;
+use crate::order::{Proofs, Way};
+use crate::records::{CertificateRecord, Progress, Records};
+use crate::register::ExternalAccount;
+use crate::schedule;
+use crate::status::{Failed, Status};
+use crate::trouble::{Kind, Trouble};
+use async_trait::async_trait;
+use axum::Router;
+use parking_lot::Mutex;
+use prometheus::Registry;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use wardpost_dns::{OwnRecords, Resolver};
+use wardpost_mail::{Domain, Secret};
+use wardpost_net::{CertificateFacts, Challenges, Https, OwnKey, ServerTls};
+use wardpost_publish::{KeyPlan, Readiness};
+use wardpost_store::Store;
+
+/// How often we look whether there is something to do.
+const TICK: Duration = Duration::from_secs(60);
+/// How often we look which names lead to us.
+const LOOK_AT_NAMES: i64 = 600;
+/// Most names in a certificate: what public authorities allow.
+const MAX_NAMES: usize = 100;
+
+/// What is set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our host name: always in the certificate.
+    pub host: Domain,
+    /// The authority's directory.
+    pub directory: String,
+    /// A mail address for the authority's warnings.
+    pub contact: Option<String>,
+    /// Who we are to an authority that knows its customers.
+    pub external: Option<ExternalAccount>,
+    /// Where names can be proven, best first.
+    pub ways: Vec<Way>,
+}
+
+/// Whoever knows which names there should be.
+#[async_trait]
+pub trait Names: Send + Sync {
+    /// Names besides the host's that should be in the certificate and lead to us now.
+    async fn others(&self) -> Vec<Domain>;
+}
+
+/// What is worked with.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Our side of TLS, of [`open_tls`].
+    pub tls: ServerTls,
+    /// The plan of keys.
+    pub keys: KeyPlan,
+    /// Our own records in the DNS.
+    pub own: Arc<dyn OwnRecords>,
+    /// Look-ups of the authority's address.
+    pub resolver: Arc<dyn Resolver>,
+    /// HTTPS to the authority, with the roots that it is trusted by.
+    pub https: Https,
+    /// The names.
+    pub names: Arc<dyn Names>,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// With the next key of the plan, whether or not its record is published.
+    pub next_key: bool,
+    /// With a new account.
+    pub new_account: bool,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) parts: Parts,
+    pub(crate) records: Records,
+    pub(crate) authority: Authority,
+    pub(crate) proofs: Proofs,
+    metrics: Metrics,
+    /// Held by whoever talks to the authority.
+    attempting: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+/// What is known, as it is in the store.
+struct State {
+    progress: Progress,
+    kept: Option<Kept>,
+    working: bool,
+    /// Names besides the host's that lead to us, and when that was found out.
+    others: Vec<Domain>,
+    looked: i64,
+}
+
+/// The certificate that is kept.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) directory: String,
+    pub(crate) chain: String,
+    pub(crate) since: i64,
+    pub(crate) facts: CertificateFacts,
+}
+
+impl Kept {
+    pub(crate) fn of(record: &CertificateRecord) -> Option<Self> {
+        let facts = CertificateFacts::of_chain(&record.chain).ok()?;
+        let (directory, chain) = (record.directory.clone(), record.chain.clone());
+        Some(Self { directory, chain, since: record.since, facts })
+    }
+
+    fn is_good(&self, host: &Domain, now: i64) -> bool {
+        now < self.facts.not_after && self.facts.covers(host)
+    }
+}
+
+/// Our side of TLS with the certificate that is kept, or the self-signed one as long as there is none
+/// that is good. Touches the disk.
+///
+/// # Errors
+/// When a record cannot be read, or a file not be written.
+pub fn open_tls(
+    store: &Store,
+    keys: &KeyPlan,
+    dir: &Path,
+    host: &Domain,
+) -> Result<ServerTls, AcmeError> {
+    let tls = ServerTls::issued(dir, host)?;
+    let record = Records(store.clone()).certificate()?;
+    if let Some(record) = record
+        && let Some(kept) = Kept::of(&record)
+    {
+        let key = OwnKey::from_pkcs8(&Secret::new(record.pkcs8.clone()))?;
+        // One that is neither in use nor comes next is from before somebody used another key.
+        if !keys.is_current_or_next(&key.public_key_info()) {
+            return Ok(tls);
+        }
+        tls.install(&record.chain, &key)?;
+        if !kept.is_good(host, unix(SystemTime::now())) {
+            tls.fall_back()?;
+        }
+    }
+    Ok(tls)
+}
+
+/// Looks after the certificate. Clones share everything.
+#[derive(Clone)]
+pub struct Acme(pub(crate) Arc<Inner>);
+
+impl fmt::Debug for Acme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acme(..)")
+    }
+}
+
+impl Acme {
+    /// Takes up what is kept.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn open(settings: Settings, parts: Parts) -> Result<Self, AcmeError> {
+        let records = Records(parts.store.clone());
+        let kept = records.certificate()?.as_ref().and_then(Kept::of);
+        let state = State {
+            progress: records.progress()?,
+            kept,
+            working: false,
+            others: Vec::new(),
+            looked: i64::MIN,
+        };
+        let authority = Authority::new(parts.https.clone(), Arc::clone(&parts.resolver));
+        Ok(Self(Arc::new(Inner {
+            settings,
+            parts,
+            records,
+            authority,
+            proofs: Proofs::default(),
+            metrics: Metrics::new()?,
+            attempting: tokio::sync::Mutex::new(()),
+            state: Mutex::new(state),
+        })))
+    }
+
+    /// The pages that the authority asks for on port 80.
+    pub fn http_router(&self) -> Router {
+        self.0.proofs.http.router()
+    }
+
+    /// What the authority asks in handshakes on port 443: for [`ServerTls::answering`].
+    pub fn challenges(&self) -> &Challenges {
+        &self.0.proofs.tls
+    }
+
+    /// Registers the counters.
+    ///
+    /// # Errors
+    /// When a metric of that name is registered already.
+    pub fn register(&self, registry: &Registry) -> Result<(), AcmeError> {
+        self.0.metrics.register(registry)
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Status {
+        let (settings, now) = (&self.0.settings, now());
+        let state = self.0.state.lock();
+        let kept = state.kept.as_ref().filter(|kept| kept.is_good(&settings.host, now));
+        Status {
+            directory: settings.directory.clone(),
+            since: kept.map(|kept| kept.since),
+            names: kept.map(|kept| kept.facts.names.clone()).unwrap_or_default(),
+            ends: kept.map(|kept| kept.facts.not_after),
+            renewal: kept.map(|kept| renewal(kept, &state.progress)),
+            working: state.working,
+            failures: state.progress.failures,
+            last_failure: state.progress.last_failure.clone(),
+            next_try: state.progress.next_try,
+            left_out: state.progress.left_out.clone(),
+        }
+    }
+
+    /// Looks after the certificate, until it is aborted. The ports on which names are proven must be
+    /// served by then.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.tick().await {
+                tracing::error!(%error, "acme: certificates could not be looked after");
+            }
+        }
+    }
+
+    /// Orders a certificate now, whether or not it is time. An authority that has asked us to wait is not
+    /// asked before that is over.
+    pub async fn renew(&self, wish: Wish) -> Status {
+        let this = self.clone();
+        // Goes on to its end even if whoever asked goes away.
+        let attempt = tokio::spawn(async move {
+            if this.progress().waits_for(Kind::RateLimited, now()) {
+                return;
+            }
+            this.attempt(Some(wish)).await;
+        });
+        if attempt.await.is_err() {
+            tracing::error!("acme: an attempt ended before its time");
+        }
+        self.status()
+    }
+
+    async fn tick(&self) -> Result<(), AcmeError> {
+        self.show_what_is_good().await?;
+        self.look_at_names().await;
+        let now = now();
+        if self.may_be_due(now) && schedule::may_try(self.progress().next_try, now) {
+            self.attempt(None).await;
+        } else {
+            self.ask_window(now).await;
+        }
+        self.standing();
+        Ok(())
+    }
+
+    /// The kept certificate while it is good, and else the self-signed one.
+    async fn show_what_is_good(&self) -> Result<(), AcmeError> {
+        let (tls, host) = (&self.0.parts.tls, &self.0.settings.host);
+        let good = self.kept().filter(|kept| kept.is_good(host, now()));
+        match good {
+            Some(kept) if tls.certificate() == kept.facts => Ok(()),
+            Some(_) => {
+                let records = self.0.records.clone();
+                match blocking(move || records.certificate()).await? {
+                    Some(record) => self.install(record).await,
+                    None => Ok(()),
+                }
+            }
+            None if tls.is_self_signed() => Ok(()),
+            None => {
+                tracing::error!("acme: the certificate has ended; what we show now is self-signed");
+                let tls = tls.clone();
+                blocking(move || Ok(tls.fall_back()?)).await
+            }
+        }
+    }
+
+    /// Uses a certificate, and notes its key.
+    async fn install(&self, record: CertificateRecord) -> Result<(), AcmeError> {
+        let key = OwnKey::from_pkcs8(&Secret::new(record.pkcs8.clone()))?;
+        let public_key = key.public_key_info();
+        // One that is neither in use nor comes next is from before somebody used another key.
+        if !self.0.parts.keys.is_current_or_next(&public_key) {
+            return Ok(());
+        }
+        let tls = self.0.parts.tls.clone();
+        blocking(move || Ok(tls.install(&record.chain, &key)?)).await?;
+        self.0.parts.keys.observe(&public_key, SystemTime::now()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_names(&self) {
+        let now = now();
+        let looked = self.0.state.lock().looked;
+        if (looked..looked.saturating_add(LOOK_AT_NAMES)).contains(&now) {
+            return;
+        }
+        let mut others = self.0.parts.names.others().await;
+        others.retain(|name| *name != self.0.settings.host);
+        others.truncate(MAX_NAMES - 1);
+        let mut state = self.0.state.lock();
+        (state.others, state.looked) = (others, now);
+    }
+
+    /// Whether there is a reason to ask for a certificate.
+    fn may_be_due(&self, now: i64) -> bool {
+        let state = self.0.state.lock();
+        let Some(kept) = &state.kept else { return true };
+        kept.directory != self.0.settings.directory
+            || !kept.is_good(&self.0.settings.host, now)
+            || self.0.parts.tls.is_self_signed()
+            || renewal(kept, &state.progress) <= now
+            || self.0.parts.keys.readiness(SystemTime::now()) == Readiness::Ready
+            || (schedule::may_add(&state.progress.issued, now)
+                && state
+                    .others
+                    .iter()
+                    .any(|name| !kept.facts.covers(name) && !state.progress.leaves_out(name, now)))
+    }
+
+    /// One attempt, and what comes of it.
+    async fn attempt(&self, wish: Option<Wish>) {
+        let _one = self.0.attempting.lock().await;
+        self.0.state.lock().working = true;
+        let outcome = self.order(wish).await;
+        self.0.state.lock().working = false;
+        let result = match outcome {
+            Ok(outcome) => self.succeeded(outcome).await,
+            Err(trouble) => self.failed(trouble).await,
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "acme: what came of an order could not be kept");
+        }
+        self.standing();
+    }
+
+    /// Keeps the certificate, uses it, and notes its key, in this order.
+    async fn succeeded(&self, outcome: Outcome) -> Result<(), AcmeError> {
+        let Outcome { record, left_out, way } = outcome;
+        let now = now();
+        let before = self.progress();
+        let issued = schedule::lately(&before.issued, now).chain([now]).collect();
+        let progress =
+            Progress { left_out, issued, works: Some(way), ask_window: now, ..Progress::default() };
+        self.0.records.keep_certificate(&record, &progress).await?;
+        self.set(&progress, Kept::of(&record));
+        self.0.metrics.issued();
+        self.install(record).await?;
+        tracing::info!(left_out = progress.left_out.len(), "acme: a new certificate is in use");
+        Ok(())
+    }
+
+    async fn failed(&self, trouble: Trouble) -> Result<(), AcmeError> {
+        let mut progress = self.progress();
+        progress.failures = progress.failures.saturating_add(1);
+        let pause = schedule::pause(progress.failures, trouble.wait, rand::random());
+        progress.next_try = Some(now().saturating_add(pause));
+        let reason = trouble.kind.name();
+        tracing::warn!(
+            reason,
+            failures = progress.failures,
+            again_in_seconds = pause,
+            "acme: no certificate (see `wardpost tls show`)"
+        );
+        self.0.metrics.failed(trouble.kind);
+        let Trouble { kind, says, to_do, .. } = trouble;
+        progress.last_failure = Some(Failed { when: now(), kind, says, to_do });
+        // What is known counts even if it cannot be written.
+        self.set(&progress, None);
+        self.0.records.keep_progress(&progress).await
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.0.state.lock().progress.clone()
+    }
+
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        self.0.state.lock().kept.clone()
+    }
+
+    pub(crate) fn others(&self) -> Vec<Domain> {
+        self.0.state.lock().others.clone()
+    }
+
+    pub(crate) fn set(&self, progress: &Progress, kept: Option<Kept>) {
+        let mut state = self.0.state.lock();
+        state.progress = progress.clone();
+        if kept.is_some() {
+            state.kept = kept;
+        }
+    }
+
+    fn standing(&self) {
+        let status = self.status();
+        let next = [status.next_try, status.renewal].into_iter().flatten().min();
+        self.0.metrics.standing(next.unwrap_or_default(), status.left_out.len());
+    }
+}
+
+fn renewal(kept: &Kept, progress: &Progress) -> i64 {
+    schedule::renewal(kept.facts.not_before, kept.facts.not_after, progress.window)
+}
+
+pub(crate) fn now() -> i64 {
+    unix(SystemTime::now())
+}
+
+/// Runs what touches the disk off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AcmeError> + Send + 'static,
+) -> Result<T, AcmeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
