@@ -2,7 +2,20 @@
 //!
 //! A [`Finding`] is one sentence for a person without Unix knowledge, and one that says what to do. The
 //! daemon examines the box now and then, and whenever somebody looks; the command line, the pages, the
-//! console and the metrics all show the same [`Report`].
+//! console and the metrics all show the same [`Report`]. docs/doctor.md has a section for each [`Check`].
+
+mod certificate;
+mod check;
+pub mod facts;
+mod judge;
+mod machine;
+mod network;
+mod records;
+mod render;
+mod words;
+
+pub use check::Check;
+pub use judge::judge;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -23,6 +36,9 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, best first.
+    pub const ALL: [Self; 4] = [Self::Good, Self::Unknown, Self::Warning, Self::Bad];
+
     /// The state's name in JSON and in metric labels.
     pub fn name(self) -> &'static str {
         match self {
@@ -63,6 +79,12 @@ impl Report {
     pub fn worst(&self) -> State {
         self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Unknown)
     }
+
+    /// The worst state of one check, over all domains; `Unknown` when nothing was looked at.
+    pub fn state_of(&self, check: Check) -> State {
+        let findings = self.findings.iter().filter(|finding| finding.check == check.id());
+        findings.map(|finding| finding.state).max().unwrap_or(State::Unknown)
+    }
 }
 
 /// Whoever can examine the box.
@@ -70,6 +92,15 @@ impl Report {
 pub trait Examiner: Send + Sync {
     /// Looks now. An examination under way is shared; one just made is not repeated.
     async fn examine(&self) -> Arc<Report>;
+    /// Looks now, whatever was seen a moment ago: for somebody who has just mended something. An
+    /// examination under way is shared.
+    async fn examine_anew(&self) -> Arc<Report> {
+        self.examine().await
+    }
+    /// Whether this machine itself came up well, without a look at the internet.
+    async fn examine_boot(&self) -> Report {
+        (*self.examine().await).clone()
+    }
     /// The last report, if there was one.
     fn latest(&self) -> Option<Arc<Report>>;
 }
