@@ -38,6 +38,12 @@ pub(crate) const TEST: &[&str] = &[
     "gnupg",
     "python3-dnspython",
     "python3-nacl",
+    "mmdebstrap",
+    "systemd-container",
+    "nftables",
+    "binutils",
+    "dpkg-dev",
+    "lintian",
 ];
 /// What the Debian package takes.
 pub(crate) const DEB: &[&str] = &["binutils", "dpkg-dev", "lintian"];

@@ -1,0 +1,81 @@
+//! Talks to whoever sits at the console. The unit makes it this program's standard input and output.
+
+use crate::Failure;
+use std::io::{BufRead, Write};
+use std::process::{Command, Stdio};
+
+/// The fewest characters of a passphrase.
+const SHORTEST: usize = 12;
+
+/// Prints lines between blank ones, so that they stand out among the messages of the start.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout();
+    // A console that is gone is no reason to stop.
+    let _ = write!(out, "\n{text}\n\n").and_then(|()| out.flush());
+}
+
+/// Waits until somebody presses Enter.
+pub(crate) fn wait_for_enter() {
+    let mut line = String::new();
+    if std::io::stdin().lock().read_line(&mut line).unwrap_or(0) == 0 {
+        // No console at all: whoever plugs one in finds the message again after a minute.
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+/// Asks for a new passphrase until the same one, long enough, was typed twice.
+pub(crate) fn new_passphrase() -> Result<String, Failure> {
+    say(
+        "This machine has no TPM security chip, so its disk cannot open by itself.\n\n\
+         Choose a passphrase now: four or five words that do not belong together are good.\n\
+         It will be asked for HERE, on this screen, at EVERY start; without it nobody\n\
+         reads the mail, and nobody can bring it back. Write it down and keep it safe.\n\n\
+         (If you would rather not type it: switch the machine off, give it a TPM 2.0 in\n\
+         the settings of the firmware or of the virtual machine, and start again.)",
+    );
+    loop {
+        let first = ask("New passphrase for the disk:")?;
+        if let Err(complaint) = acceptable(&first) {
+            say(complaint);
+            continue;
+        }
+        if ask("The same passphrase again:")? == first {
+            return Ok(first);
+        }
+        say("The two were not the same. Nothing was changed; please try again.");
+    }
+}
+
+fn acceptable(passphrase: &str) -> Result<(), &'static str> {
+    if passphrase.chars().count() < SHORTEST {
+        return Err("That is too short: at least 12 characters, please.");
+    }
+    Ok(())
+}
+
+/// Asks one question; what is typed shows as asterisks. The answer stays in the kernel's keyring for two
+/// minutes under the name that systemd-cryptsetup looks at, so that it need not ask a third time.
+fn ask(question: &str) -> Result<String, Failure> {
+    let output = Command::new("systemd-ask-password")
+        .args(["--keyname=cryptsetup", "--timeout=0", "--", question])
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| format!("systemd-ask-password did not start: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("systemd-ask-password ended with {}", output.status));
+    }
+    let answer = String::from_utf8(output.stdout).map_err(|_| "the passphrase is no UTF-8")?;
+    Ok(answer.trim_end_matches('\n').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_ones_are_refused() {
+        assert!(acceptable("elevenchars").is_err());
+        assert!(acceptable("twelve chars").is_ok());
+    }
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask image`: the appliance, from the declarations in `image/` and the units in `systemd/`.
+//!
+//! Everything happens in a folder beside the target directory: `stage` is what goes into the image besides
+//! Debian's packages, `keys` what it is signed with, `out` the result.
+
+use crate::tools::{Tools, failure};
+use crate::{Failure, Outcome, cargo, packages};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// What is built: one version's files.
+pub(crate) struct Built {
+    /// The image for hypervisors, compressed.
+    pub(crate) qcow2: PathBuf,
+}
+
+/// Files of `systemd/`, and where they go (systemd/README.md).
+const UNITS: &[(&str, &str)] = &[
+    ("wardpost.service", "usr/lib/systemd/system/wardpost.service"),
+    ("wardpost-system-key.service", "usr/lib/systemd/system/wardpost-system-key.service"),
+    ("wardpost-console@.service", "usr/lib/systemd/system/wardpost-console@.service"),
+    ("wardpost-firewall.service", "usr/lib/systemd/system/wardpost-firewall.service"),
+    ("firewall.nft", "usr/lib/wardpost/firewall.nft"),
+    ("system-key", "usr/lib/wardpost/system-key"),
+    ("wardpost.tmpfiles", "usr/lib/tmpfiles.d/wardpost.conf"),
+    ("appliance/wardpost.sysusers", "usr/lib/sysusers.d/wardpost.conf"),
+    (
+        "appliance/wardpost.service.d/10-appliance.conf",
+        "usr/lib/systemd/system/wardpost.service.d/10-appliance.conf",
+    ),
+];
+
+/// What the command line may say.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// A folder with a release's keys, instead of those made for development.
+    keys: Option<PathBuf>,
+    /// A folder with programs that were built before, instead of building them.
+    programs: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads `--keys DIR` and `--programs DIR`.
+    pub(crate) fn read(words: &[&str]) -> Option<Self> {
+        let mut options = Self::default();
+        for pair in words.chunks(2) {
+            match pair {
+                ["--keys", folder] => options.keys = Some(folder.into()),
+                ["--programs", folder] => options.programs = Some(folder.into()),
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}
+
+/// Builds the programs and then the image.
+pub(crate) fn build(options: &Options) -> Result<Built, Failure> {
+    packages::install(packages::BUILD)?;
+    if options.programs.is_none() {
+        cargo::run(&["build", "--package", "wardpost", "--package", "wardpost-disk"])?;
+    }
+    let start = Instant::now();
+    let tools = Tools::ready()?;
+    let work = Tools::folder();
+    let built = cargo::target_dir().join("release");
+    stage(&work, options.programs.as_deref().unwrap_or(&built))?;
+    sign_with(&tools, &work, options.keys.as_deref())?;
+    let version = env!("CARGO_PKG_VERSION");
+    mkosi(&tools, &work, version)?;
+    let built = pack(&tools, &work, version)?;
+    tell(&work, version, start)?;
+    Ok(built)
+}
+
+/// Lays out what goes into the image besides Debian's packages.
+fn stage(work: &Path, programs: &Path) -> Outcome {
+    let stage = work.join("stage");
+    if stage.exists() {
+        fs::remove_dir_all(&stage).map_err(|e| failure(&stage, &e))?;
+    }
+    for (from, to) in UNITS {
+        let mode = if *from == "system-key" { 0o755 } else { 0o644 };
+        put(&Path::new("systemd").join(from), &stage.join(to), mode)?;
+    }
+    put(&programs.join("wardpost"), &stage.join("usr/bin/wardpost"), 0o755)?;
+    put(&programs.join("wardpost-disk"), &stage.join("usr/lib/wardpost/wardpost-disk"), 0o755)?;
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-all");
+    strip.arg(stage.join("usr/bin/wardpost")).arg(stage.join("usr/lib/wardpost/wardpost-disk"));
+    cargo::checked(strip)?;
+    let declarations = work.join("declarations");
+    if declarations.exists() {
+        fs::remove_dir_all(&declarations).map_err(|e| failure(&declarations, &e))?;
+    }
+    copy_folder(Path::new("image"), &declarations)
+}
+
+fn put(from: &Path, to: &Path, mode: u32) -> Outcome {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(|e| failure(folder, &e))?;
+    }
+    fs::copy(from, to).map_err(|e| failure(from, &e))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(|e| failure(to, &e))
+}
+
+/// Copies files with the modes that the image wants: a checkout's may be narrower.
+fn copy_folder(from: &Path, to: &Path) -> Outcome {
+    fs::create_dir_all(to).map_err(|e| failure(to, &e))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).map_err(|e| failure(to, &e))?;
+    for entry in fs::read_dir(from).map_err(|e| failure(from, &e))? {
+        let entry = entry.map_err(|e| failure(from, &e))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            put(&path, &target, 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the signing keys where mkosi looks: a release's own, or a pair made for development.
+fn sign_with(tools: &Tools, work: &Path, given: Option<&Path>) -> Outcome {
+    let keys = work.join("keys");
+    fs::create_dir_all(&keys).map_err(|e| failure(&keys, &e))?;
+    if let Some(given) = given {
+        for name in ["boot.key", "boot.crt", "pcr.key", "pcr.crt"] {
+            put(&given.join(name), &keys.join(format!("release-{name}")), 0o600)?;
+        }
+        return Ok(());
+    }
+    for name in ["boot", "pcr"] {
+        if keys.join(format!("{name}.crt")).exists() {
+            continue;
+        }
+        let mut openssl = tools.command(work, "openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-sha256"]);
+        openssl.arg("-subj").arg(format!("/CN=Wardpost development ({name})/"));
+        openssl.arg("-keyout").arg(format!("keys/{name}.key"));
+        openssl.arg("-out").arg(format!("keys/{name}.crt"));
+        cargo::checked(openssl)?;
+    }
+    Ok(())
+}
+
+fn mkosi(tools: &Tools, work: &Path, version: &str) -> Outcome {
+    for folder in ["out", "packages", "space"] {
+        let folder = work.join(folder);
+        fs::create_dir_all(&folder).map_err(|e| failure(&folder, &e))?;
+    }
+    let mut mkosi = tools.command(work, "mkosi");
+    mkosi.args(["--directory", "declarations", "--force", "--image-version", version]);
+    mkosi.args(["--extra-tree", "/work/stage", "--output-directory", "/work/out"]);
+    mkosi.args(["--package-cache-dir", "/work/packages", "--workspace-directory", "/work/space"]);
+    mkosi.args(["--source-date-epoch", &commit_time()]);
+    for (option, file) in [
+        ("--secure-boot-key", "boot.key"),
+        ("--secure-boot-certificate", "boot.crt"),
+        ("--sign-expected-pcr-key", "pcr.key"),
+        ("--sign-expected-pcr-certificate", "pcr.crt"),
+    ] {
+        let release = format!("keys/release-{file}");
+        let file = if work.join(&release).exists() { release } else { format!("keys/{file}") };
+        mkosi.arg(option).arg(format!("/work/{file}"));
+    }
+    cargo::checked(mkosi)
+}
+
+/// The time stamp of all files in the image: that of the commit it is made from.
+fn commit_time() -> String {
+    let told = Command::new("git").args(["log", "-1", "--format=%ct"]).output();
+    let told = told.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
+    // Sources without a history, from an archive: any time will do that is always the same.
+    if told.is_empty() { "1767225600".to_owned() } else { told }
+}
+
+/// Packs the image for hypervisors, and leaves the sparse one for disks beside it.
+fn pack(tools: &Tools, work: &Path, version: &str) -> Result<Built, Failure> {
+    let raw = format!("out/wardpost-{version}.raw");
+    fs::rename(work.join("out/wardpost.raw"), work.join(&raw)).map_err(|e| failure(work, &e))?;
+    let qcow2 = format!("out/wardpost-{version}.qcow2");
+    let mut convert = tools.command(work, "qemu-img");
+    convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2"]);
+    convert.args(["-o", "compression_type=zstd", &raw, &qcow2]);
+    cargo::checked(convert)?;
+    Ok(Built { qcow2: work.join(qcow2) })
+}
+
+/// Says what was made.
+fn tell(work: &Path, version: &str, start: Instant) -> Outcome {
+    let out = work.join("out");
+    eprintln!("xtask: image {version} made in {} s, in {}", start.elapsed().as_secs(), out.display());
+    for entry in fs::read_dir(&out).map_err(|e| failure(&out, &e))?.flatten() {
+        let size = entry.metadata().map(|m| m.len()).unwrap_or(0);
+        eprintln!("  {:>7.1} MB  {}", size as f64 / 1e6, entry.file_name().to_string_lossy());
+    }
+    Ok(())
+}
