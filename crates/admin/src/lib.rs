@@ -21,7 +21,7 @@ mod views;
 
 pub use client::{Client, ClientError};
 pub use error::{Failure, FailureKind, ServeError};
-pub use operations::{Admin, Host, Parts, ReportSender, RouteExplainer};
+pub use operations::{Admin, Certifier, Host, Parts, ReportSender, RouteExplainer};
 pub use pin_request::{LoginSpec, PinRequest, PinSpec, SmarthostSpec};
 pub use request::{
     AccountRequest, AliasRequest, AppPasswordRequest, DkimRequest, DomainRequest, ExceptionRequest,
@@ -29,10 +29,11 @@ pub use request::{
 };
 pub use server::{Handler, serve};
 pub use views::{
-    AccountView, AliasView, Answer, AppPasswordView, CertificateView, CleartextPeerView,
-    CleartextView, CodeView, ConsoleView, DkimPairView, DkimView, DmarcReportsView, DnsRecordView,
-    DnssecView, DomainView, EvidenceView, ExceptionView, FailureView, HopView, ListenerView,
-    MadeSecret, NextKeyView, ParcelRow, PathView, PeerCertificateView, PinView, QueueItemView,
-    QueueRecipientView, ReportsSentView, RouteView, ServingView, SetUpView, SmarthostView, Stage,
-    StatusView, StsPolicyView, StsView, TlsKeyView, TlsReportsView, TlsView, TlsaView, time_text,
+    AccountView, AcmeFailureView, AcmeLeftOutView, AcmeView, AliasView, Answer, AppPasswordView,
+    CertificateView, CleartextPeerView, CleartextView, CodeView, ConsoleView, DkimPairView,
+    DkimView, DmarcReportsView, DnsRecordView, DnssecView, DomainView, EvidenceView, ExceptionView,
+    FailureView, HopView, ListenerView, MadeSecret, NextKeyView, ParcelRow, PathView,
+    PeerCertificateView, PinView, QueueItemView, QueueRecipientView, ReportsSentView, RouteView,
+    ServingView, SetUpView, SmarthostView, Stage, StatusView, StsPolicyView, StsView, TlsKeyView,
+    TlsReportsView, TlsView, TlsaView, time_text, unix_text,
 };

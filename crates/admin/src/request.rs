@@ -283,6 +283,12 @@ pub enum TlsRequest {
         #[serde(default)]
         force: bool,
     },
+    /// Ask the authority for a certificate now.
+    Renew {
+        /// With a new account.
+        #[serde(default)]
+        new_account: bool,
+    },
 }
 
 /// About mail that waits to go out.

@@ -157,6 +157,7 @@ impl Daemon {
             own: Arc::new(dns.clone()),
             host: Arc::<Program>::clone(&program),
             routes: Arc::new(Everywhere),
+            certifier: None,
         });
         let serving = wardpost_admin::serve(&socket, Arc::new(admin), std::future::pending());
         tokio::spawn(serving.unwrap());
@@ -576,6 +577,7 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
         own: Arc::new(FakeOwn::new()),
         host: Arc::<Program>::clone(&daemon.program),
         routes: Arc::new(Everywhere),
+        certifier: None,
     });
     let second = wardpost_admin::serve(&daemon.socket, Arc::new(admin), std::future::pending());
     assert!(matches!(second.err(), Some(ServeError::Running(_))));

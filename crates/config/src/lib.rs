@@ -63,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[queue]`
     pub queue: Queue,
+    /// `[doctor]`
+    pub doctor: Doctor,
     /// `[log]`
     pub log: Log,
 }
@@ -106,6 +108,17 @@ pub struct Acme {
     pub contact: Option<String>,
     /// PEM roots trusted for the authority's own HTTPS, besides the system's.
     pub extra_root: Option<PathBuf>,
+    /// What an authority that knows its customers calls us (RFC 8555 §7.3.4); where given.
+    pub external: Option<AcmeExternal>,
+}
+
+/// `[acme] eab_key_id` and `eab_key_file`: an external account binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeExternal {
+    /// What the authority calls the key.
+    pub key_id: String,
+    /// The file of the HMAC key, in base64url.
+    pub key_file: PathBuf,
 }
 
 /// `[dns]`
@@ -260,6 +273,25 @@ pub struct Queue {
     pub give_up: Duration,
     /// How long what was seen of a message's way is kept once it ended; `history_days`, default 30.
     pub history: Duration,
+}
+
+/// `[doctor]`: whom the examination of this server asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doctor {
+    /// Domains whose mail servers are called on port 25, to see whether it is open and TLS gets through;
+    /// nothing is sent to them but EHLO and QUIT. Default some large providers.
+    pub probe_hosts: Vec<Domain>,
+    /// Time servers (SNTP, RFC 5905 §14) that our clock is compared with. Default some public ones.
+    pub time_servers: Vec<TimeServer>,
+}
+
+/// A time server: a name or an address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeServer {
+    /// Its name, or its address as text.
+    pub host: String,
+    /// Its port; 123 unless given.
+    pub port: u16,
 }
 
 /// `[log]`

@@ -52,6 +52,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
     let portal = portal(&mut root, hostname.as_ref(), &listen);
     let limits = limits(&mut root);
     let queue = queue(&mut root);
+    let doctor = doctor(&mut root);
     let log = log(&mut root);
     root.finish();
     Some(Config {
@@ -73,6 +74,7 @@ fn root(mut root: Section<'_, '_>, file: &Path, base: &Base) -> Option<Config> {
         portal,
         limits,
         queue,
+        doctor,
         log,
     })
 }
@@ -146,10 +148,25 @@ fn acme(root: &mut Section<'_, '_>, base: &Base) -> Option<Acme> {
     let directory = section.text("directory", values::https_url);
     let contact = section.text("contact", values::line);
     let extra_root = base.path(&mut section, "extra_root");
+    for (key, other, what) in [
+        (
+            "eab_key_id",
+            "eab_key_file",
+            "the name that the authority gave to the key in eab_key_file",
+        ),
+        ("eab_key_file", "eab_key_id", "a file with the HMAC key that goes with eab_key_id"),
+    ] {
+        if section.has(other) && !section.has(key) {
+            section.missing(key, what);
+        }
+    }
+    let key_id = section.text("eab_key_id", values::line);
+    let key_file = base.path(&mut section, "eab_key_file");
+    let external = key_id.zip(key_file).map(|(key_id, key_file)| AcmeExternal { key_id, key_file });
     section.finish();
     let directory =
         directory.unwrap_or_else(|| "https://acme-v02.api.letsencrypt.org/directory".to_owned());
-    present.then_some(Acme { directory, contact, extra_root })
+    present.then_some(Acme { directory, contact, extra_root, external })
 }
 
 fn dns(root: &mut Section<'_, '_>, base: &Base) -> Dns {
@@ -308,6 +325,25 @@ fn queue(root: &mut Section<'_, '_>) -> Queue {
     let history = 24 * hours("history_days", 0..=3650, 30);
     section.finish();
     Queue { delay_report, give_up, history }
+}
+
+fn doctor(root: &mut Section<'_, '_>) -> Doctor {
+    let (mut section, _) = root.section("doctor");
+    let probe_hosts = section.list("probe_hosts", Domain::parse);
+    let time_servers = section.list("time_servers", values::time_server);
+    section.finish();
+    let domains =
+        |names: &[&str]| names.iter().filter_map(|name| Domain::parse(name).ok()).collect();
+    let servers = |names: &[&str]| {
+        names.iter().map(|host| TimeServer { host: (*host).to_owned(), port: 123 }).collect()
+    };
+    Doctor {
+        probe_hosts: probe_hosts
+            .unwrap_or_else(|| domains(&["gmail.com", "outlook.com", "icloud.com", "yahoo.com"])),
+        time_servers: time_servers.unwrap_or_else(|| {
+            servers(&["time.cloudflare.com", "time.google.com", "ptbtime1.ptb.de"])
+        }),
+    }
 }
 
 fn log(root: &mut Section<'_, '_>) -> Log {

@@ -56,6 +56,21 @@ fn the_example_configuration_is_valid_as_shipped_and_with_every_line_uncommented
 }
 
 #[test]
+fn an_authority_that_knows_its_customers_needs_name_and_key() {
+    let example = include_str!("../../../config/wardpost.toml");
+    let section = example.split("\n#[acme]").nth(1).unwrap().split("\n\n").next().unwrap();
+    let lines = section.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let acme = parse(&format!("{LEAST}[acme]{text}")).unwrap().acme.unwrap();
+    let external = acme.external.unwrap();
+    assert_eq!(external.key_id, "kid-1");
+    assert_eq!(external.key_file, Path::new("/etc/wardpost/acme-eab.key"));
+    assert_eq!(parse(&format!("{LEAST}[acme]\n")).unwrap().acme.unwrap().external, None);
+    assert!(complaint("[acme]\neab_key_id = \"k\"\n").contains("\"eab_key_file\" is missing"));
+    assert!(complaint("[acme]\neab_key_file = \"k\"\n").contains("\"eab_key_id\" is missing"));
+}
+
+#[test]
 fn relative_paths_count_from_the_file() {
     let text = format!(
         "data_dir = \"data\"\n{LEAST}[tls]\ncertificate = \"tls/cert.pem\"\nprivate_key = \"/k.pem\"\n"
@@ -156,6 +171,25 @@ fn public_addresses_are_addresses() {
         let said = complaint(&format!("[publish]\naddresses = \"{wrong}\""));
         assert!(said.contains("must be an IP address without a port"), "{said}");
     }
+}
+
+#[test]
+fn the_doctor_asks_whom_it_is_told_to() {
+    let server = |host: &str, port| TimeServer { host: host.to_owned(), port };
+    let config = parse(&format!(
+        "{LEAST}[doctor]\nprobe_hosts = [\"colleague.test\"]\n\
+         time_servers = [\"192.0.2.1\", \"time.test\", \"[2001:db8::1]:1123\", \"time.test:124\"]"
+    ));
+    let doctor = config.unwrap().doctor;
+    assert_eq!(doctor.probe_hosts.len(), 1);
+    let servers =
+        [("192.0.2.1", 123), ("time.test", 123), ("2001:db8::1", 1123), ("time.test", 124)];
+    assert_eq!(doctor.time_servers, servers.map(|(host, port)| server(host, port)));
+    let none = parse(&format!("{LEAST}[doctor]\nprobe_hosts = \"\"\ntime_servers = []")).unwrap();
+    assert!(none.doctor.probe_hosts.is_empty() && none.doctor.time_servers.is_empty());
+    let usual = parse(LEAST).unwrap().doctor;
+    assert_eq!((usual.probe_hosts.len(), usual.time_servers.len()), (4, 3));
+    assert!(complaint("[doctor]\ntime_servers = \"a:b\"").contains("must be a host name"));
 }
 
 #[test]

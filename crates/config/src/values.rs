@@ -1,5 +1,6 @@
 //! Texts that become typed values.
 
+use crate::TimeServer;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
@@ -124,6 +125,23 @@ pub(crate) fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
         Ok(address) if address.port() != 0 => Ok(address),
         _ => Err("must be an IP address, with or without a port, such as \"127.0.0.1:53\""),
     }
+}
+
+/// A time server: `name`, `address`, `name:port` or `[address]:port`.
+pub(crate) fn time_server(text: &str) -> Result<TimeServer, &'static str> {
+    let wrong = "must be a host name or an address, with or without a port, such as \"time.cloudflare.com\"";
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(TimeServer { host: address.ip().to_string(), port: address.port() });
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(TimeServer { host: text.to_owned(), port: 123 });
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| wrong)?),
+        None => (text, 123),
+    };
+    let host = Domain::parse(host).map_err(|_| wrong)?.to_string();
+    if port == 0 { Err(wrong) } else { Ok(TimeServer { host, port }) }
 }
 
 /// An address that others could reach us at.

@@ -3,6 +3,7 @@
 use crate::cli::KitOptions;
 use crate::failure::Failure;
 use crate::kit;
+use crate::serve::certificates::external;
 use crate::serve::publishing::mta_sts;
 use crate::system_key;
 use std::path::Path;
@@ -23,8 +24,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
         roots(config),
         trust_anchor(config),
     ];
-    let mut wrong: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
-    wrong.extend(not_yet(config));
+    let wrong: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() {
         println!("{}: fine", config.file.display());
         return Ok(());
@@ -33,6 +33,9 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
 }
 
 fn certificate(config: &Config) -> Result<(), String> {
+    if config.acme.is_some() {
+        return authority(config);
+    }
     let Some(tls) = &config.tls else {
         println!("no [tls]: a self-signed certificate will be made, which others do not trust");
         return Ok(());
@@ -45,6 +48,20 @@ fn certificate(config: &Config) -> Result<(), String> {
     for remark in policy_remarks(config, &tls.certificate()) {
         println!("{remark}");
     }
+    Ok(())
+}
+
+/// Whether there is everything that getting certificates from an authority takes.
+fn authority(config: &Config) -> Result<(), String> {
+    let Some(acme) = &config.acme else { return Ok(()) };
+    external(config)?;
+    wardpost_net::load_roots(acme.extra_root.as_deref()).map_err(|error| error.to_string())?;
+    if config.listen.http.is_empty() && config.listen.https.is_empty() {
+        let text = "[acme] needs http or https in [listen]: the authority looks there whether the name is \
+                    ours";
+        return Err(text.to_owned());
+    }
+    println!("[acme]: certificates come from {}, see `wardpost tls show`", acme.directory);
     Ok(())
 }
 
@@ -116,10 +133,4 @@ fn trust_anchor(config: &Config) -> Result<(), String> {
     let Some(file) = &config.dns.trust_anchor else { return Ok(()) };
     let anchor = TrustAnchor::read_file(file);
     anchor.map(drop).map_err(|error| format!("{}: {error}", file.display()))
-}
-
-/// Settings whose time has not come.
-fn not_yet(config: &Config) -> Option<String> {
-    config.acme.as_ref()?;
-    Some("[acme] is not supported by this version: give certificate files with [tls]".to_owned())
 }

@@ -265,6 +265,13 @@ pub(crate) enum TlsCommand {
         #[arg(long, value_name = "FILE")]
         key_out: Option<PathBuf>,
     },
+    /// Ask the certificate authority of [acme] for a certificate now, whether or not it is time. The
+    /// connections that are open notice nothing.
+    Renew {
+        /// With a new account: for when the authority has closed the old one.
+        #[arg(long)]
+        new_account: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -174,6 +174,7 @@ fn tls(command: TlsCommand) -> TlsRequest {
         TlsCommand::Show => TlsRequest::Show,
         TlsCommand::NextKey { csr, replace } => TlsRequest::NextKey { csr, replace },
         TlsCommand::Roll { force, .. } => TlsRequest::Roll { force },
+        TlsCommand::Renew { new_account } => TlsRequest::Renew { new_account },
     }
 }
 

@@ -18,7 +18,7 @@ mod wall;
 use crate::error::Failure;
 use crate::request::Request;
 use crate::server::Handler;
-use crate::views::{Answer, CertificateView, ListenerView, RouteView};
+use crate::views::{AcmeView, Answer, CertificateView, ListenerView, RouteView};
 use async_trait::async_trait;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -86,6 +86,16 @@ pub trait ReportSender: Send + Sync {
     async fn send_now(&self) -> Result<SentNow, ReportsError>;
 }
 
+/// Whoever gets our certificates from an authority.
+#[async_trait]
+pub trait Certifier: Send + Sync {
+    /// How things stand.
+    fn status(&self) -> AcmeView;
+    /// Asks for a certificate now, and waits for a while for what comes of it: with the next key, whether
+    /// or not its record is published; with a new account.
+    async fn renew(&self, next_key: bool, new_account: bool) -> AcmeView;
+}
+
 /// Everything requests are about.
 pub struct Parts {
     /// Accounts, aliases and domains.
@@ -116,6 +126,8 @@ pub struct Parts {
     pub host: Arc<dyn Host>,
     /// The judge of routes.
     pub routes: Arc<dyn RouteExplainer>,
+    /// Who gets our certificates from an authority, where one is configured.
+    pub certifier: Option<Arc<dyn Certifier>>,
 }
 
 /// Carries out requests.

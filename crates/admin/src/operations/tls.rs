@@ -3,7 +3,7 @@
 use super::Admin;
 use crate::error::{Failure, FailureKind};
 use crate::request::TlsRequest;
-use crate::views::{Answer, NextKeyView, TlsKeyView, TlsView, time_text, unix_text};
+use crate::views::{AcmeView, Answer, NextKeyView, TlsKeyView, TlsView, time_text, unix_text};
 use std::time::{Duration, SystemTime};
 use wardpost_mail::Domain;
 use wardpost_publish::records::tlsa_record;
@@ -19,6 +19,7 @@ impl Admin {
             }
             TlsRequest::NextKey { csr, replace } => self.next_key(csr, replace).await,
             TlsRequest::Roll { force } => self.roll(force).await,
+            TlsRequest::Renew { new_account } => self.renew(new_account).await,
         }
     }
 
@@ -42,6 +43,19 @@ impl Admin {
         Ok(Answer::Tls(view))
     }
 
+    /// Asks the authority for a certificate now.
+    async fn renew(&self, new_account: bool) -> Result<Answer, Failure> {
+        let certifier = self.parts.certifier.as_ref().ok_or_else(|| {
+            Failure::new(
+                FailureKind::Refused,
+                "no authority is configured: set up [acme], or renew the certificate files yourself",
+            )
+        })?;
+        let before = certifier.status();
+        done(&before, &certifier.renew(false, new_account).await)?;
+        self.tls_view().map(Answer::Tls)
+    }
+
     /// Puts the next key to use, or gives it out to be put to use with the certificate made for it.
     async fn roll(&self, force: bool) -> Result<Answer, Failure> {
         let parts = &self.parts;
@@ -51,6 +65,11 @@ impl Admin {
         } else {
             self.look_at_keys().await?;
             ready(parts.keys.readiness(SystemTime::now()), parts.host.hostname())?;
+        }
+        if let Some(certifier) = &parts.certifier {
+            let before = certifier.status();
+            done(&before, &certifier.renew(true, false).await)?;
+            return self.tls_view().map(Answer::Tls);
         }
         let Some(key_file) = parts.host.key_file() else {
             let (tls, public_key) = (parts.host.tls().clone(), key.public_key_info());
@@ -94,6 +113,7 @@ impl Admin {
             dane_seen: keys.looked.map(|_| keys.published),
             looked: keys.looked.map(unix_text),
             ttl_seconds: (keys.ttl > Duration::ZERO).then_some(keys.ttl.as_secs()),
+            acme: parts.certifier.as_ref().map(|certifier| certifier.status()),
             csr: None,
             next_key: None,
         })
@@ -126,6 +146,10 @@ impl Admin {
                  until {}: wait for that.",
                 unix_text(until)
             ),
+            Readiness::Ready if self.parts.certifier.is_some() => {
+                "The next key is published everywhere: the next certificate has it, within minutes."
+                    .to_owned()
+            }
             Readiness::Ready => {
                 "The next key is published everywhere: put it to use with `wardpost tls roll`."
                     .to_owned()
@@ -169,6 +193,27 @@ fn no_next_key() -> Failure {
         FailureKind::Refused,
         "there is no next key: make it with `wardpost tls next-key`, and publish its record",
     )
+}
+
+/// Whether a certificate came of it; if not, why.
+fn done(before: &AcmeView, after: &AcmeView) -> Result<(), Failure> {
+    if after.working {
+        let text = "the certificate is being ordered; see `wardpost tls show` in a while";
+        return Err(Failure::new(FailureKind::Refused, text));
+    }
+    match &after.last_failure {
+        None => Ok(()),
+        Some(failed) => {
+            let again = after.next_try.as_deref().unwrap_or_default();
+            let waits = before.last_failure.as_ref() == Some(failed);
+            let asked = if waits { "; it asked to wait, and was not asked now" } else { "" };
+            let text = format!(
+                "no certificate{asked}. {} {} It is tried again by itself at {again}.",
+                failed.says, failed.to_do
+            );
+            Err(Failure::new(FailureKind::Refused, text))
+        }
+    }
 }
 
 /// Why the next key may not be used yet.

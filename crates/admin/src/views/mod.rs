@@ -1,6 +1,7 @@
 //! Answers: as JSON for programs, as text for people.
 
 mod account;
+mod acme;
 mod console;
 mod dkim;
 mod domain;
@@ -17,6 +18,7 @@ mod tls;
 mod wall;
 
 pub use account::{AccountView, AliasView, AppPasswordView, MadeSecret};
+pub use acme::{AcmeFailureView, AcmeLeftOutView, AcmeView};
 pub use console::{ConsoleView, ServingView, SetUpView, Stage};
 pub use dkim::{DkimPairView, DkimView};
 pub use domain::{DnsRecordView, DomainView};
@@ -175,7 +177,7 @@ pub fn time_text(time: SystemTime) -> String {
 }
 
 /// As [`time_text`], from Unix seconds.
-pub(crate) fn unix_text(seconds: i64) -> String {
+pub fn unix_text(seconds: i64) -> String {
     // Times outside the calendar's years are shown as its ends.
     let seconds = seconds.clamp(Timestamp::MIN.as_second() + 1, Timestamp::MAX.as_second());
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())

@@ -1,6 +1,6 @@
 //! The key of our certificate, as shown.
 
-use super::DnsRecordView;
+use super::{AcmeView, DnsRecordView};
 use crate::secret_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +30,9 @@ pub struct TlsView {
     pub ttl_seconds: Option<u64>,
     /// What to do, in words.
     pub next_steps: Vec<String>,
+    /// Certificates from an authority, where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acme: Option<AcmeView>,
     /// A certificate signing request for the next key, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub csr: Option<String>,
@@ -77,6 +80,7 @@ impl fmt::Display for TlsView {
             let missing: Vec<_> = self.missing_names.iter().map(Domain::as_str).collect();
             writeln!(f, "  missing      {}", missing.join(", "))?;
         }
+        self.acme.iter().try_for_each(|acme| acme.fmt(f))?;
         self.keys.iter().try_for_each(|key| key.fmt(f))?;
         match (&self.looked, self.dane_seen) {
             (Some(looked), Some(true)) => write!(f, "  DNS          looked at {looked}")?,

@@ -6,6 +6,7 @@
 //! store closes last: by then nobody can be promised anything any more.
 
 mod adapters;
+pub(crate) mod certificates;
 mod dns;
 mod metrics;
 mod ports;
@@ -51,10 +52,6 @@ const COUNTS: Duration = Duration::from_secs(60);
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
     logging::start(&config.log);
     process::raise_open_files();
-    if config.acme.is_some() {
-        let text = "[acme] is not supported by this version: give certificate files with [tls]";
-        return Err(Failure::Failed(text.to_owned()));
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("wardpost")
         .enable_all()
@@ -78,19 +75,25 @@ async fn daemon(config: &Config) -> Result<(), Failure> {
 
 async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
-    let tls = server_tls(config)?;
+    let tls = certificates::server_tls(config, state)?;
     let resolver = dns::resolver(config, &state.store)?;
     let roles = Roles::new(config, state, &tls, resolver.clone())?;
     let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));
     let publishing = Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
     publishing.observe().await;
+    let acme = certificates::acme(config, state, &tls, &resolver, &publishing)?;
+    if let Some(acme) = &acme {
+        acme.register(&roles.registry).map_err(Failure::from_error)?;
+    }
     let control_stop = Shutdown::new();
-    let parts = parts(config, state, &roles, &publishing, Arc::clone(&program));
+    let certifier = acme.clone().map(certificates::certifier);
+    let parts =
+        Parts { certifier, ..parts(config, state, &roles, &publishing, Arc::clone(&program)) };
     let control = control(config, parts, &control_stop)?;
     let ports = Ports::bind(&config.listen)?;
     program.listening(ports.views());
     let control = tokio::spawn(control);
-    let site = site::site(config, state, &tls, &roles)?;
+    let site = site::site(config, state, &tls, &roles, acme.as_ref())?;
     let served = Served { config, state, tls: &tls, roles: &roles, site: &site };
     let running = ports.serve(&served, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
@@ -100,12 +103,14 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let watching = tokio::spawn(Arc::clone(&publishing).watch());
     let reporting = tokio::spawn(roles.reporting.clone().run());
     let counting = tokio::spawn(write_counts(state.wall.clone()));
+    let certifying = acme.map(|acme| tokio::spawn(acme.run()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     systemd::ready();
     until_stopped(signals, &tls, &publishing).await;
     tracing::info!("stopping");
     systemd::stopping();
+    certifying.inspect(JoinHandle::abort);
     upkeep.abort();
     refresh.abort();
     dns.abort();
@@ -123,21 +128,6 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     watchdog.abort();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Certificate files if they are configured, and else a certificate of our own making.
-fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
-    let tls = match &config.tls {
-        Some(files) => ServerTls::from_pem_files(&files.certificate, &files.private_key),
-        None => ServerTls::self_signed(&config.data_dir, &config.hostname),
-    };
-    let tls = tls.map_err(Failure::from_error)?;
-    if tls.is_self_signed() {
-        tracing::warn!(
-            "no certificate is configured: using a self-signed one that others do not trust"
-        );
-    }
-    Ok(tls)
 }
 
 /// Everything that the control interface works with.
@@ -163,6 +153,7 @@ fn parts(
         reporter: Arc::new(roles.reporting.clone()),
         host: program,
         routes: Arc::new(Routes::new(config, state, roles)),
+        certifier: None,
     }
 }
 

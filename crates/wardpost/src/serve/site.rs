@@ -3,7 +3,9 @@
 use super::roles::Roles;
 use super::state::State;
 use crate::failure::Failure;
+use axum::Router;
 use std::sync::Arc;
+use wardpost_acme::Acme;
 use wardpost_config::Config;
 use wardpost_net::ServerTls;
 use wardpost_portal::Portal;
@@ -15,14 +17,21 @@ pub(crate) fn site(
     state: &State,
     tls: &ServerTls,
     roles: &Roles,
+    acme: Option<&Acme>,
 ) -> Result<Arc<Site>, Failure> {
     let shell = Shell::new(&config.practice.name, config.practice.phone.as_deref());
     let ours = state.directory.clone();
+    // What an authority asks to know that our names are ours.
+    let (asked, tls) = match acme {
+        Some(acme) => (acme.http_router(), tls.answering(acme.challenges())),
+        None => (Router::new(), tls.clone()),
+    };
     let site = Site::builder(shell, Redirects::To(config.portal.url.clone()))
         .domains(move |domain| ours.is_ours(domain))
         .pages(roles.portal.router(), Portal::page_name)
         .host("mta-sts", roles.portal.policy_router())
-        .build(tls)
+        .clear(asked)
+        .build(&tls)
         .map_err(Failure::from_error)?;
     site.register(&roles.registry).map_err(Failure::from_error)?;
     Ok(site)

@@ -1,0 +1,208 @@
+//! Certificates: from files, from an authority, or of our own making.
+
+use super::publishing::{Publishing, mta_sts};
+use super::state::State;
+use crate::failure::Failure;
+use async_trait::async_trait;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use wardpost_acme::{Acme, ExternalAccount, Names, Parts, Settings, Status, Way, Wish};
+use wardpost_admin::{AcmeFailureView, AcmeLeftOutView, AcmeView, Certifier, unix_text};
+use wardpost_config::Config;
+use wardpost_directory::Directory;
+use wardpost_dns::{HickoryResolver, Resolver};
+use wardpost_mail::{Domain, Secret};
+use wardpost_net::{Https, ServerTls, load_roots};
+use wardpost_publish::{KeyPlan, Readiness};
+
+/// How long the look-up of one name may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+/// How long whoever asks for a certificate waits for it: less than their connection does.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Our side of TLS: certificate files or an authority, whichever is configured, and else a certificate of
+/// our own making.
+pub(crate) fn server_tls(config: &Config, state: &State) -> Result<ServerTls, Failure> {
+    let (dir, host) = (&config.data_dir, &config.hostname);
+    if config.acme.is_some() {
+        let tls = wardpost_acme::open_tls(&state.store, &state.keys, dir, host);
+        let tls = tls.map_err(Failure::from_error)?;
+        use_announced_key(&tls, &state.keys)?;
+        if tls.is_self_signed() {
+            tracing::warn!(
+                "there is no certificate from the authority yet: using a self-signed one"
+            );
+        }
+        return Ok(tls);
+    }
+    let tls = match &config.tls {
+        Some(files) => ServerTls::from_pem_files(&files.certificate, &files.private_key),
+        None => ServerTls::self_signed(dir, host),
+    };
+    let tls = tls.map_err(Failure::from_error)?;
+    if tls.is_self_signed() {
+        tracing::warn!(
+            "no certificate is configured: using a self-signed one that others do not trust"
+        );
+    }
+    Ok(tls)
+}
+
+/// Whoever came from certificate files has made a next key ahead and published its record. It is used in
+/// place of one that nobody knows.
+fn use_announced_key(tls: &ServerTls, keys: &KeyPlan) -> Result<(), Failure> {
+    let known = keys.is_current_or_next(&tls.certificate().public_key_info);
+    if known || keys.readiness(SystemTime::now()) != Readiness::Ready {
+        return Ok(());
+    }
+    match keys.next_key().map_err(Failure::from_error)? {
+        Some(next) => tls.replace_key(&next).map_err(Failure::from_error),
+        None => Ok(()),
+    }
+}
+
+/// Who gets certificates from the authority, if one is configured.
+pub(crate) fn acme(
+    config: &Config,
+    state: &State,
+    tls: &ServerTls,
+    resolver: &HickoryResolver,
+    publishing: &Publishing,
+) -> Result<Option<Acme>, Failure> {
+    let Some(authority) = &config.acme else { return Ok(None) };
+    let (http, https) = (!config.listen.http.is_empty(), !config.listen.https.is_empty());
+    let ways = [(http, Way::Http), (https, Way::TlsAlpn)];
+    let settings = Settings {
+        host: config.hostname.clone(),
+        directory: authority.directory.clone(),
+        contact: authority.contact.clone(),
+        external: external(config).map_err(Failure::Failed)?,
+        ways: ways.into_iter().filter(|(open, _)| *open).map(|(_, way)| way).collect(),
+    };
+    let resolver: Arc<dyn Resolver> = Arc::new(resolver.clone());
+    let roots = load_roots(authority.extra_root.as_deref()).map_err(Failure::from_error)?;
+    let parts = Parts {
+        store: state.store.clone(),
+        tls: tls.clone(),
+        keys: state.keys.clone(),
+        own: Arc::clone(&publishing.own),
+        resolver: Arc::clone(&resolver),
+        https: Https::new(&roots).map_err(Failure::from_error)?,
+        names: Arc::new(Leading::new(config, state, resolver)),
+    };
+    Acme::open(settings, parts).map(Some).map_err(Failure::from_error)
+}
+
+/// Who we are to an authority that knows its customers.
+pub(crate) fn external(config: &Config) -> Result<Option<ExternalAccount>, String> {
+    let Some(external) = config.acme.as_ref().and_then(|acme| acme.external.as_ref()) else {
+        return Ok(None);
+    };
+    let file = &external.key_file;
+    let bad = |error: String| format!("[acme] eab_key_file {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    ExternalAccount::parse(&external.key_id, Secret::new(text).expose()).map(Some).map_err(bad)
+}
+
+/// Names of services beside our host's that lead to this server.
+struct Leading {
+    host: Domain,
+    addresses: Vec<IpAddr>,
+    directory: Directory,
+    resolver: Arc<dyn Resolver>,
+    labels: Vec<&'static str>,
+}
+
+impl Leading {
+    fn new(config: &Config, state: &State, resolver: Arc<dyn Resolver>) -> Self {
+        let mut labels = Vec::new();
+        if !config.listen.https.is_empty() {
+            labels.extend(mta_sts(config).is_some().then_some("mta-sts"));
+            labels.extend(["autoconfig", "autodiscover"]);
+        }
+        Self {
+            host: config.hostname.clone(),
+            addresses: config.publish.addresses.clone(),
+            directory: state.directory.clone(),
+            resolver,
+            labels,
+        }
+    }
+
+    async fn addresses(&self, name: &Domain) -> Vec<IpAddr> {
+        let asking = self.resolver.addresses(name);
+        match tokio::time::timeout(LOOK_UP, asking).await {
+            Ok(Ok(found)) => found.value,
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl Names for Leading {
+    async fn others(&self) -> Vec<Domain> {
+        let mut ours: HashSet<IpAddr> = self.addresses.iter().copied().collect();
+        ours.extend(self.addresses(&self.host).await);
+        let mut names = Vec::new();
+        for domain in self.directory.domains() {
+            for label in &self.labels {
+                let Ok(name) = Domain::parse(&format!("{label}.{domain}")) else { continue };
+                if self.addresses(&name).await.iter().any(|address| ours.contains(address)) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}
+
+/// Certificates in the shape that the control interface asks for.
+pub(crate) fn certifier(acme: Acme) -> Arc<dyn Certifier> {
+    Arc::new(Certificates(acme))
+}
+
+struct Certificates(Acme);
+
+#[async_trait]
+impl Certifier for Certificates {
+    fn status(&self) -> AcmeView {
+        view(self.0.status())
+    }
+
+    async fn renew(&self, next_key: bool, new_account: bool) -> AcmeView {
+        let renewing = self.0.renew(Wish { next_key, new_account });
+        match tokio::time::timeout(PATIENCE, renewing).await {
+            Ok(status) => view(status),
+            Err(_) => self.status(),
+        }
+    }
+}
+
+fn view(status: Status) -> AcmeView {
+    AcmeView {
+        directory: status.directory,
+        since: status.since.map(unix_text),
+        renewal: status.renewal.map(unix_text),
+        working: status.working,
+        failures: status.failures,
+        last_failure: status.last_failure.map(|failed| AcmeFailureView {
+            when: unix_text(failed.when),
+            kind: failed.kind.name().to_owned(),
+            says: failed.says,
+            to_do: failed.to_do,
+        }),
+        next_try: status.next_try.map(unix_text),
+        left_out: status
+            .left_out
+            .into_iter()
+            .map(|left| AcmeLeftOutView {
+                name: left.name,
+                until: unix_text(left.until),
+                says: left.says,
+                to_do: left.to_do,
+            })
+            .collect(),
+    }
+}
