@@ -15,6 +15,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod imap;
 pub mod knot;
+pub mod machine;
 pub mod marionette;
 pub mod middle;
 pub mod opensmtpd;

@@ -46,10 +46,9 @@ const MAINTAINER: &str = "Wardpost maintainers <maintainers@users.noreply.h-seed
 pub(crate) fn package() -> Result<PathBuf, Failure> {
     let root = crate::tidy::root()?;
     let home = cargo::target_dir().join("deb");
-    let tree = home.join("tree");
-    if tree.exists() {
-        fs::remove_dir_all(&tree).map_err(at(&tree))?;
-    }
+    // A folder of its own, so that two of us can work at once.
+    let staging = home.join(format!("staging-{}", std::process::id()));
+    let tree = staging.join("tree");
     let when = said(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(&root))?;
     let stage = Stage { root: &root, tree: &tree, when: when.trim() };
     stage.program()?;
@@ -65,10 +64,13 @@ pub(crate) fn package() -> Result<PathBuf, Failure> {
     stage.packed(&stage.changelog()?, "usr/share/doc/wardpost/changelog.Debian.gz")?;
     stage.control()?;
     let architecture = architecture()?;
-    let package = home.join(format!("wardpost_{VERSION}_{architecture}.deb"));
+    let name = format!("wardpost_{VERSION}_{architecture}.deb");
+    let (new, package) = (staging.join(&name), home.join(&name));
     let mut build = Command::new("dpkg-deb");
-    build.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&package);
+    build.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&new);
     said(build.env("SOURCE_DATE_EPOCH", stage.when))?;
+    fs::rename(&new, &package).map_err(at(&package))?;
+    fs::remove_dir_all(&staging).map_err(at(&staging))?;
     Ok(package)
 }
 
