@@ -47,6 +47,70 @@ pub trait OwnRecords: Send + Sync {
     /// # Errors
     /// When no server answers properly. That nothing is there is no error.
     async fn txt(&self, name: &Domain) -> Result<Seen<Vec<u8>>, DnsError>;
+
+    /// The records of a name as zone files have them, aliases followed; of TXT records the text, its strings
+    /// joined. `None` when the name does not exist.
+    ///
+    /// # Errors
+    /// When no server answers properly.
+    async fn published(
+        &self,
+        name: &Domain,
+        kind: OwnKind,
+    ) -> Result<Option<Vec<String>>, DnsError>;
+}
+
+/// The types of records that we publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OwnKind {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Mail exchangers: `10 mail.clinic.example.`
+    Mx,
+    /// Texts.
+    Txt,
+    /// Services: `0 1 993 mail.clinic.example.`
+    Srv,
+    /// Certificate authorities: `0 issue "letsencrypt.org"`
+    Caa,
+    /// Keys: `3 1 1 ab12…`
+    Tlsa,
+}
+
+impl OwnKind {
+    fn record_type(self) -> RecordType {
+        match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
+            Self::Mx => RecordType::MX,
+            Self::Txt => RecordType::TXT,
+            Self::Srv => RecordType::SRV,
+            Self::Caa => RecordType::CAA,
+            Self::Tlsa => RecordType::TLSA,
+        }
+    }
+}
+
+/// A record's value as zone files have it.
+fn value(record: &Record) -> Option<String> {
+    Some(match &record.data {
+        RData::A(a) => a.0.to_string(),
+        RData::AAAA(aaaa) => aaaa.0.to_string(),
+        RData::MX(mx) => format!("{} {}", mx.preference, mx.exchange.to_ascii().to_lowercase()),
+        RData::TXT(txt) => String::from_utf8_lossy(&txt.txt_data.concat()).into_owned(),
+        RData::SRV(srv) => {
+            let target = srv.target.to_ascii().to_lowercase();
+            format!("{} {} {} {target}", srv.priority, srv.weight, srv.port)
+        }
+        RData::CAA(caa) => {
+            let flags = if caa.issuer_critical { 128 } else { 0 };
+            format!("{flags} {} \"{}\"", caa.tag, String::from_utf8_lossy(&caa.value))
+        }
+        RData::TLSA(_) => tlsa_of(record)?.to_string(),
+        _ => return None,
+    })
 }
 
 /// Looks by asking real servers.
@@ -91,6 +155,18 @@ impl OwnRecords for OwnLook {
         };
         self.look(absolute(name)?, RecordType::TXT, text).await
     }
+
+    async fn published(
+        &self,
+        name: &Domain,
+        kind: OwnKind,
+    ) -> Result<Option<Vec<String>>, DnsError> {
+        let name = absolute(name)?;
+        Ok(match in_time(look(&self.0, &name, kind.record_type())).await?.found {
+            Found::Records(records) => Some(records.iter().filter_map(value).collect()),
+            Found::NoName => None,
+        })
+    }
 }
 
 /// A zone for tests: what is put in is seen. Clones share it.
@@ -101,6 +177,7 @@ pub struct FakeOwn(Arc<Mutex<FakeZone>>);
 struct FakeZone {
     tlsa: HashMap<(Domain, u16), Seen<Tlsa>>,
     txt: HashMap<Domain, Seen<Vec<u8>>>,
+    published: HashMap<(Domain, OwnKind), Vec<String>>,
     silent: bool,
 }
 
@@ -125,6 +202,12 @@ impl FakeOwn {
     /// Takes the TXT records of a name out.
     pub fn remove_txt(&self, name: &Domain) {
         self.change(|zone| zone.txt.remove(name));
+    }
+
+    /// Publishes records for [`OwnRecords::published`] in place of those there were of this type.
+    pub fn publish(&self, name: &Domain, kind: OwnKind, values: &[&str]) {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        self.change(|zone| zone.published.insert((name.clone(), kind), values));
     }
 
     /// Whether the servers answer at all.
@@ -158,5 +241,21 @@ impl OwnRecords for FakeOwn {
 
     async fn txt(&self, name: &Domain) -> Result<Seen<Vec<u8>>, DnsError> {
         self.look(|zone| zone.txt.get(name).cloned())
+    }
+    async fn published(
+        &self,
+        name: &Domain,
+        kind: OwnKind,
+    ) -> Result<Option<Vec<String>>, DnsError> {
+        self.change(|zone| {
+            if zone.silent {
+                return Err(DnsError::Temporary("no server answered in time".into()));
+            }
+            if let Some(values) = zone.published.get(&(name.clone(), kind)) {
+                return Ok(Some(values.clone()));
+            }
+            let known = zone.published.keys().any(|(known, _)| known.is_within(name));
+            Ok(known.then(Vec::new))
+        })
     }
 }
