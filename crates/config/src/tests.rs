@@ -83,6 +83,21 @@ fn relative_paths_count_from_the_file() {
 }
 
 #[test]
+fn metrics_for_other_machines_need_a_guard() {
+    let open = |more: &str| format!("[listen]\nmetrics = [\"127.0.0.1:9464\", \"0.0.0.0:9464\"]\n{more}");
+    let words = complaint(&open(""));
+    assert!(words.contains("0.0.0.0:9464") && words.contains("[metrics] token_file"), "{words}");
+    for guard in ["token_file = \"metrics.token\"", "client_ca = \"clients.pem\""] {
+        let config = parse(&format!("{LEAST}{}", open(&format!("[metrics]\n{guard}\n")))).unwrap();
+        assert!(config.metrics.is_guarded());
+    }
+    for loopback in ["127.3.2.1:9464", "[::1]:9464"] {
+        let text = format!("{LEAST}[listen]\nmetrics = \"{loopback}\"\n");
+        assert!(!parse(&text).unwrap().metrics.is_guarded());
+    }
+}
+
+#[test]
 fn listen_takes_one_address_a_list_or_nothing() {
     let more = "[listen]\nmx = [\"127.0.0.1:2525\", \"[::1]:2525\"]\nhttps = \"127.0.0.1:8443\"\nhttp = \"\"\nimaps = []\n";
     let config = parse(&format!("{LEAST}{more}")).unwrap();

@@ -1,6 +1,6 @@
 //! The list itself.
 
-use super::{DkimKeyFacts, DkimKeyStage, Facts, Record, RecordId, home_of_host};
+use super::{DkimKeyFacts, DkimKeyStage, Facts, Record, RecordId, RecordPhase, home_of_host};
 use crate::{OwnPolicy, PlannedKey, Stage};
 use std::net::IpAddr;
 use wardpost_mail::{DMARC_REPORTS, Domain, TLS_REPORTS};
@@ -72,7 +72,13 @@ pub fn dkim_record(key: &DkimKeyFacts) -> Record {
         DkimKeyStage::Revoked => "v=DKIM1; p=".to_owned(),
         _ => key.record.clone(),
     };
-    record(RecordId::Dkim, &key.name, "TXT", value, purpose)
+    let phase = match key.stage {
+        DkimKeyStage::Waiting => RecordPhase::Coming,
+        DkimKeyStage::Signing => RecordPhase::Now,
+        DkimKeyStage::Leaving => RecordPhase::Leaving,
+        DkimKeyStage::Revoked => RecordPhase::Over,
+    };
+    Record { phase, ..record(RecordId::Dkim, &key.name, "TXT", value, purpose) }
 }
 
 /// The policy's announcement and the host it is fetched from (RFC 8461 §3.1, §3.3).
@@ -177,7 +183,12 @@ pub fn tlsa_record(hostname: &Domain, key: &PlannedKey) -> Record {
         Stage::Old { .. } => "the key that this server had: leave it for some days (DANE)",
     };
     let name = format!("_25._tcp.{hostname}");
-    record(RecordId::Tlsa, &name, "TLSA", key.tlsa.to_string(), purpose)
+    let phase = match key.stage {
+        Stage::Current { .. } => RecordPhase::Now,
+        Stage::Next { .. } => RecordPhase::Coming,
+        Stage::Old { .. } => RecordPhase::Leaving,
+    };
+    Record { phase, ..record(RecordId::Tlsa, &name, "TLSA", key.tlsa.to_string(), purpose) }
 }
 
 fn record(
@@ -187,7 +198,14 @@ fn record(
     value: String,
     purpose: &str,
 ) -> Record {
-    Record { id, name: name.to_string(), kind: kind.to_owned(), value, purpose: purpose.to_owned() }
+    Record {
+        id,
+        name: name.to_string(),
+        kind: kind.to_owned(),
+        value,
+        purpose: purpose.to_owned(),
+        phase: RecordPhase::Now,
+    }
 }
 
 #[cfg(test)]

@@ -171,6 +171,24 @@ pub struct Record {
     pub value: String,
     /// What it is for.
     pub purpose: String,
+    /// Whether it is needed now.
+    #[serde(default)]
+    pub phase: RecordPhase,
+}
+
+/// Whether a record is needed now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordPhase {
+    /// It is.
+    #[default]
+    Now,
+    /// It will be: something waits for it.
+    Coming,
+    /// It was, and is to stay for some days.
+    Leaving,
+    /// It was, and may go.
+    Over,
 }
 
 impl Record {

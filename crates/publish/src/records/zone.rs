@@ -71,6 +71,7 @@ mod tests {
             kind: kind.to_owned(),
             value: value.to_owned(),
             purpose: "what for".to_owned(),
+            phase: Default::default(),
         }
     }
 
