@@ -1,0 +1,335 @@
+//! The practice's people, for administrators: who has an account, who is invited, who leaves.
+//!
+//! Nobody here learns a password or can set one: an invitation is a link, and whoever opens it chooses
+//! ([`join`](crate::join)). The last administrator stays one.
+
+use crate::Staff;
+use crate::form::Filled;
+use crate::session::{Administrator, SignedIn};
+use crate::words;
+use askama::Template;
+use async_trait::async_trait;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+use wardpost_directory::{Account, DirectoryError, Invitation};
+use wardpost_mail::{AccountId, Address, Secret};
+use wardpost_web::{Shell, page, qr_svg, with_script};
+
+/// Where the list is.
+const HERE: &str = "/admin/people";
+
+/// Whoever can remove an account with everything that is kept for it.
+#[async_trait]
+pub trait Removal: Send + Sync {
+    /// Removes an account and all its mail, for good. Its sessions end at once.
+    ///
+    /// # Errors
+    /// When there is no such account or the store fails.
+    async fn remove(&self, account: AccountId) -> Result<(), DirectoryError>;
+}
+
+/// One person in the list.
+struct Person {
+    account: Account,
+    since: String,
+}
+
+impl Person {
+    fn new(account: Account) -> Self {
+        Self { since: words::day(account.created), account }
+    }
+
+    /// What to call the person.
+    fn called(&self) -> String {
+        match self.account.name.trim() {
+            "" => self.account.address.to_string(),
+            name => name.to_owned(),
+        }
+    }
+}
+
+/// One open invitation in the list.
+struct Guest {
+    address: Address,
+    until: String,
+}
+
+impl From<Invitation> for Guest {
+    fn from(invitation: Invitation) -> Self {
+        Self { address: invitation.address, until: words::day(invitation.ends) }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct List<'a> {
+    shell: &'a Shell,
+    who: &'a SignedIn,
+    here: &'static str,
+    people: Vec<Person>,
+    guests: Vec<Guest>,
+    domain: String,
+    said: Option<&'static str>,
+    name: &'a str,
+    address: &'a str,
+    error: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "person_invited.html")]
+struct Invited<'a> {
+    shell: &'a Shell,
+    who: &'a SignedIn,
+    here: &'static str,
+    address: &'a Address,
+    until: String,
+    url: Secret<String>,
+    qr: String,
+}
+
+#[derive(Template)]
+#[template(path = "person.html")]
+struct One<'a> {
+    shell: &'a Shell,
+    who: &'a SignedIn,
+    here: &'static str,
+    person: Person,
+    devices: usize,
+    /// The only administrator there is.
+    only: bool,
+    oneself: bool,
+    error: Option<&'static str>,
+}
+
+/// What an address may tell the list.
+#[derive(Deserialize)]
+pub(crate) struct Said {
+    #[serde(default)]
+    done: String,
+}
+
+/// The people there are, and the form for another one.
+pub(crate) async fn list(
+    State(staff): State<Arc<Staff>>,
+    Query(said): Query<Said>,
+    Administrator(who): Administrator,
+) -> Response {
+    let said = match said.done.as_str() {
+        "removed" => Some("The account and all its mail are gone."),
+        "withdrawn" => Some("The invitation counts no longer."),
+        _ => None,
+    };
+    staff.people_page(&who, StatusCode::OK, said, ("", ""), None)
+}
+
+/// Invites somebody, and shows the link.
+pub(crate) async fn invite(
+    State(staff): State<Arc<Staff>>,
+    Administrator(who): Administrator,
+    Filled(form): Filled,
+) -> Response {
+    if !who.is_our_form(&form.form_token) {
+        return staff.refused();
+    }
+    let again = |error: &str| {
+        let typed = (form.name.as_str(), form.address.as_str());
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        staff.people_page(&who, status, None, typed, Some(error.to_owned()))
+    };
+    let name = form.name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some(address) = staff.whole_address(&form.address) else {
+        return again(
+            "This is not an email address. It has letters, digits, dots and hyphens before the @, and no \
+             spaces: for example “robin.roe”.",
+        );
+    };
+    match staff.parts.directory.invite(&address, &name).await {
+        Ok(secret) => staff.invited_page(&who, &address, &secret),
+        Err(DirectoryError::AddressTaken) => {
+            again("Somebody has this address already. Please choose another one.")
+        }
+        Err(DirectoryError::NotOurDomain) => again(
+            "This address is not in a domain of this mail server. Please enter only what stands before \
+             the @.",
+        ),
+        Err(DirectoryError::BadName) => {
+            again("Please enter a shorter name, of at most 200 characters.")
+        }
+        Err(DirectoryError::TooManyInvitations) => again(
+            "There are 200 open invitations, and that is the most. Please take back those that are not \
+             needed.",
+        ),
+        Err(error) => {
+            tracing::error!(%error, "staff: an invitation could not be made");
+            staff.trouble()
+        }
+    }
+}
+
+/// Takes an invitation back.
+pub(crate) async fn withdraw(
+    State(staff): State<Arc<Staff>>,
+    Administrator(who): Administrator,
+    Filled(form): Filled,
+) -> Response {
+    if !who.is_our_form(&form.form_token) {
+        return staff.refused();
+    }
+    let Ok(address) = Address::parse(&form.address) else { return staff.not_found() };
+    match staff.parts.directory.withdraw_invitation(&address).await {
+        // Pressed twice, used meanwhile, or over: it counts no longer.
+        Ok(()) | Err(DirectoryError::NoSuchInvitation) => {
+            Redirect::to("/admin/people?done=withdrawn").into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "staff: an invitation could not be taken back");
+            staff.trouble()
+        }
+    }
+}
+
+/// One person, and what can be done.
+pub(crate) async fn show(
+    State(staff): State<Arc<Staff>>,
+    Path(id): Path<u32>,
+    Administrator(who): Administrator,
+) -> Response {
+    staff.person_page(&who, AccountId(id), StatusCode::OK, None)
+}
+
+/// Makes somebody an administrator, or one no longer.
+pub(crate) async fn administrator(
+    State(staff): State<Arc<Staff>>,
+    Path(id): Path<u32>,
+    Administrator(who): Administrator,
+    Filled(form): Filled,
+) -> Response {
+    if !who.is_our_form(&form.form_token) {
+        return staff.refused();
+    }
+    let (id, wanted) = (AccountId(id), form.next == "yes");
+    let Some(account) = staff.parts.directory.account(id) else { return staff.not_found() };
+    if !wanted && staff.is_only_administrator(&account) {
+        let text = "Somebody must look after the mail server. Please make somebody else an \
+                    administrator first.";
+        return staff.person_page(&who, id, StatusCode::CONFLICT, Some(text));
+    }
+    match staff.parts.directory.set_administrator(id, wanted).await {
+        Ok(()) => Redirect::to(&format!("{HERE}/{}", id.0)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "staff: an administrator could not be set");
+            staff.trouble()
+        }
+    }
+}
+
+/// Removes an account, once its address was typed.
+pub(crate) async fn remove(
+    State(staff): State<Arc<Staff>>,
+    Path(id): Path<u32>,
+    Administrator(who): Administrator,
+    Filled(form): Filled,
+) -> Response {
+    if !who.is_our_form(&form.form_token) {
+        return staff.refused();
+    }
+    let id = AccountId(id);
+    let Some(account) = staff.parts.directory.account(id) else {
+        // Pressed twice.
+        return Redirect::to("/admin/people?done=removed").into_response();
+    };
+    let again = |status, text| staff.person_page(&who, id, status, Some(text));
+    if staff.is_only_administrator(&account) || id == who.account.id {
+        let text = "You cannot remove yourself. Another administrator can.";
+        return again(StatusCode::CONFLICT, text);
+    }
+    let typed = staff.whole_address(&form.address).map(|address| address.folded());
+    if typed.as_ref() != Some(&account.address) {
+        let text = "Nothing was removed. To show that it is meant, type the address of this account \
+                    exactly.";
+        return again(StatusCode::UNPROCESSABLE_ENTITY, text);
+    }
+    match staff.parts.removal.remove(id).await {
+        Ok(()) | Err(DirectoryError::NoSuchAccount) => {
+            staff.end_sessions(id, None);
+            Redirect::to("/admin/people?done=removed").into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "staff: an account could not be removed");
+            staff.trouble()
+        }
+    }
+}
+
+impl Staff {
+    fn people_page(
+        &self,
+        who: &SignedIn,
+        status: StatusCode,
+        said: Option<&'static str>,
+        (name, address): (&str, &str),
+        error: Option<String>,
+    ) -> Response {
+        let directory = &self.parts.directory;
+        let mut people: Vec<_> = directory.accounts().into_iter().map(Person::new).collect();
+        people.sort_by_key(|person| person.called().to_lowercase());
+        let list = List {
+            shell: &self.shell,
+            who,
+            here: HERE,
+            people,
+            guests: directory.invitations().into_iter().map(Guest::from).collect(),
+            domain: directory.domains().first().map(ToString::to_string).unwrap_or_default(),
+            said,
+            name,
+            address,
+            error,
+        };
+        page(status, &list)
+    }
+
+    fn invited_page(&self, who: &SignedIn, address: &Address, secret: &Secret<String>) -> Response {
+        let url = Secret::new(format!("{}/staff/join/{}", self.settings.url, secret.expose()));
+        let until = self.parts.directory.invited(secret).map_or(0, |invitation| invitation.ends);
+        let invited = Invited {
+            shell: &self.shell,
+            who,
+            here: HERE,
+            address,
+            until: words::day(until),
+            qr: qr_svg(url.expose(), "The link of the invitation"),
+            url,
+        };
+        with_script(page(StatusCode::OK, &invited))
+    }
+
+    fn person_page(
+        &self,
+        who: &SignedIn,
+        id: AccountId,
+        status: StatusCode,
+        error: Option<&'static str>,
+    ) -> Response {
+        let Some(account) = self.parts.directory.account(id) else { return self.not_found() };
+        let one = One {
+            shell: &self.shell,
+            who,
+            here: HERE,
+            devices: self.parts.directory.app_passwords(id).len(),
+            only: self.is_only_administrator(&account),
+            oneself: id == who.account.id,
+            person: Person::new(account),
+            error,
+        };
+        page(status, &one)
+    }
+
+    fn is_only_administrator(&self, account: &Account) -> bool {
+        let accounts = self.parts.directory.accounts();
+        let others = accounts.iter().filter(|other| other.id != account.id);
+        account.administrator && !others.into_iter().any(|other| other.administrator)
+    }
+}
