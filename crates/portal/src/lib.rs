@@ -51,8 +51,7 @@ use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_parcel::{ParcelError, Parcels};
 use wardpost_publish::OwnPolicy;
-use wardpost_web::Shell;
-use write::Pace;
+use wardpost_web::{Pace, Shell};
 
 /// Octets of a form that carries no files.
 const SMALL_FORM: usize = 16 * 1024;
@@ -115,7 +114,7 @@ impl Portal {
             visits: Visits::new(metrics.visits.clone()),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
             letters: Semaphore::new(LETTERS_AT_ONCE),
-            pace: Pace::new(),
+            pace: Pace::new(write::WINDOW, write::PER_NETWORK, write::IN_TOTAL),
             metrics,
         })
     }

@@ -12,10 +12,7 @@ use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Extension, Multipart, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use parking_lot::Mutex;
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use wardpost_directory::Resolution;
@@ -25,13 +22,11 @@ use wardpost_message::reply::{self, Answer};
 use wardpost_web::{Connection, Shell, page};
 
 /// Messages from one network in [`WINDOW`].
-const PER_NETWORK: u32 = 6;
+pub(crate) const PER_NETWORK: u32 = 6;
 /// Messages from everywhere in [`WINDOW`].
-const IN_TOTAL: u32 = 120;
+pub(crate) const IN_TOTAL: u32 = 120;
 /// The time these are counted over.
-const WINDOW: Duration = Duration::from_secs(3600);
-/// Networks remembered at the same time.
-const MAX_NETWORKS: usize = 4096;
+pub(crate) const WINDOW: Duration = Duration::from_secs(3600);
 /// Characters of a name or subject.
 const MAX_LINE: usize = 200;
 
@@ -210,77 +205,4 @@ fn unverified_mail(
 /// One line of what somebody typed.
 fn line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect::<String>().trim().to_owned()
-}
-
-/// How many messages may come in an hour.
-pub(crate) struct Pace {
-    counts: Mutex<Counts>,
-}
-
-struct Counts {
-    begun: Instant,
-    total: u32,
-    networks: HashMap<IpAddr, u32>,
-}
-
-impl Pace {
-    pub(crate) fn new() -> Self {
-        let counts = Counts { begun: Instant::now(), total: 0, networks: HashMap::new() };
-        Self { counts: Mutex::new(counts) }
-    }
-
-    /// Counts a message; false when there were too many.
-    fn admit(&self, peer: IpAddr, now: Instant) -> bool {
-        let mut counts = self.counts.lock();
-        if now.duration_since(counts.begun) >= WINDOW {
-            *counts = Counts { begun: now, total: 0, networks: HashMap::new() };
-        }
-        let network = network(peer);
-        if counts.total >= IN_TOTAL
-            || (counts.networks.len() >= MAX_NETWORKS && !counts.networks.contains_key(&network))
-        {
-            return false;
-        }
-        let count = counts.networks.entry(network).or_insert(0);
-        if *count >= PER_NETWORK {
-            return false;
-        }
-        *count += 1;
-        counts.total += 1;
-        true
-    }
-}
-
-/// What one subscriber has: an IPv4 address, or an IPv6 /64.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => {
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::from(u64::MAX) << 64)))
-        }
-        v4 => v4,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_has_a_few_messages_an_hour() {
-        let pace = Pace::new();
-        let now = Instant::now();
-        let peer = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host]);
-        let taken = (0..20).filter(|&host| pace.admit(peer(host), now)).count();
-        assert_eq!(taken, PER_NETWORK as usize);
-        assert!(pace.admit("192.0.2.1".parse().unwrap(), now));
-        assert!(pace.admit(peer(1), now + WINDOW));
-    }
-
-    #[test]
-    fn everybody_together_is_bounded_too() {
-        let pace = Pace::new();
-        let now = Instant::now();
-        let taken = (0..10_000_u32).filter(|&n| pace.admit(IpAddr::from(n.to_be_bytes()), now));
-        assert_eq!(taken.count(), IN_TOTAL as usize);
-    }
 }
