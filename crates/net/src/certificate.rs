@@ -149,7 +149,7 @@ pub(crate) fn self_signed_key(dir: &Path) -> Result<OwnKey, TlsError> {
     OwnKey::read(&path)?.ok_or_else(missing)
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bad = |error: String| TlsError::Certificate { path: path.to_owned(), error };
     let chain = CertificateDer::pem_file_iter(path)
         .map_err(|e| bad(e.to_string()))?

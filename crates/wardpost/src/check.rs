@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::kit;
 use crate::serve::certificates::external;
 use crate::serve::publishing::mta_sts;
+use crate::serve::scraping;
 use crate::system_key;
 use std::path::Path;
 use std::time::SystemTime;
@@ -23,6 +24,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
         data_directory(config),
         roots(config),
         trust_anchor(config),
+        scraping::look(&config.metrics).map(drop).map_err(|failure| failure.to_string()),
     ];
     let wrong: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() {

@@ -2,14 +2,16 @@
 //!
 //! Roles count what they do in the registry. What can be read off the state (how deep the queue is,
 //! how many accounts are unlocked) is read when somebody looks. No label names a person, an address
-//! or a domain.
+//! or a domain. Who may look is for [`scraping`](super::scraping) to say.
 
 use super::roles::Roles;
+use super::scraping::{Guard, Visitor};
 use super::state::State;
 use axum::Router;
 use axum::extract::State as Shared;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -41,6 +43,7 @@ pub(crate) struct MetricsPage {
     parcels: Parcels,
     policies: Policies,
     tls: ServerTls,
+    guard: Guard,
     counted: Mutex<Option<(Instant, ParcelStats)>>,
 }
 
@@ -54,19 +57,21 @@ impl MetricsPage {
             parcels: state.parcels.clone(),
             policies: roles.policies.clone(),
             tls: tls.clone(),
+            guard: roles.scraping.clone(),
             counted: Mutex::new(None),
         }
     }
 
     /// Serves one connection.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        let Some((stream, visitor)) = self.guard.receive(accepted.stream).await else { return };
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
-            .with_state(self);
+            .with_state((self, visitor));
         let builder = Builder::new(TokioExecutor::new()).http1_only();
         let service = TowerToHyperService::new(router);
-        let connection = builder.serve_connection(TokioIo::new(accepted.stream), service);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::select! {
             // Whoever looked has what they came for, or went away: there is nothing to tell them.
             _ = tokio::time::timeout(PATIENCE, connection) => {}
@@ -233,12 +238,20 @@ impl MetricsPage {
     }
 }
 
-async fn metrics(Shared(page): Shared<Arc<MetricsPage>>) -> impl IntoResponse {
+async fn metrics(
+    Shared((page, visitor)): Shared<(Arc<MetricsPage>, Visitor)>,
+    headers: HeaderMap,
+) -> Response {
     // Reading the state touches the disk.
-    let text = tokio::task::spawn_blocking(move || page.render()).await;
-    match text {
-        Ok(Ok(text)) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
-        _ => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let look = move || visitor.may_read(&headers).then(|| page.render());
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Some(Ok(text))) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Ok(None) => {
+            let ask = [(WWW_AUTHENTICATE, "Bearer realm=\"metrics\"")];
+            let words = "Show the token of [metrics] token_file, or a certificate of client_ca.\n";
+            (StatusCode::UNAUTHORIZED, ask, words).into_response()
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

@@ -13,8 +13,10 @@ mod ports;
 pub(crate) mod publishing;
 mod reports;
 mod roles;
+pub(crate) mod scraping;
 mod signals;
 mod site;
+mod staff;
 mod state;
 
 use crate::failure::Failure;
@@ -89,11 +91,13 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let certifier = acme.clone().map(certificates::certifier);
     let parts =
         Parts { certifier, ..parts(config, state, &roles, &publishing, Arc::clone(&program)) };
-    let control = control(config, parts, &control_stop)?;
+    let admin = Arc::new(Admin::new(parts));
+    let control = control(config, Arc::clone(&admin), &control_stop)?;
     let ports = Ports::bind(&config.listen)?;
     program.listening(ports.views());
     let control = tokio::spawn(control);
-    let site = site::site(config, state, &tls, &roles, acme.as_ref())?;
+    let staff = staff::staff(config, state, &tls, Arc::new(staff::NotYet), admin);
+    let site = site::site(config, state, &tls, &roles, &staff, acme.as_ref())?;
     let served = Served { config, state, tls: &tls, roles: &roles, site: &site };
     let running = ports.serve(&served, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
@@ -160,12 +164,12 @@ fn parts(
 /// Makes the control socket; the future serves it.
 fn control(
     config: &Config,
-    parts: Parts,
+    admin: Arc<Admin>,
     stop: &Shutdown,
 ) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
     let stop = stop.clone();
     let stopped = async move { stop.cancelled().await };
-    wardpost_admin::serve(&config.admin_socket(), Arc::new(Admin::new(parts)), stopped)
+    wardpost_admin::serve(&config.admin_socket(), admin, stopped)
         .map_err(Failure::from_error)
 }
 

@@ -3,6 +3,7 @@
 use super::adapters::signer;
 use super::publishing::mta_sts;
 use super::reports::Reporting;
+use super::scraping::Guard;
 use super::state::State;
 use crate::failure::Failure;
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ pub(crate) struct Roles {
     pub(crate) courier: Arc<Courier>,
     pub(crate) policies: Policies,
     pub(crate) reporting: Reporting,
+    pub(crate) scraping: Guard,
 }
 
 impl Roles {
@@ -62,6 +64,7 @@ impl Roles {
             courier: courier(config, state, resolver, roots, &policies, &signer, &registry)?,
             policies,
             reporting,
+            scraping: Guard::new(&config.metrics, tls)?,
             registry,
         };
         state.reports.metrics().register(&roles.registry).map_err(Failure::from_error)?;
