@@ -3,7 +3,7 @@
 use crate::calls::{call, call_ourselves};
 use crate::lookups::{self, Lookups};
 use crate::{Parts, Settings, machine, sntp, unix};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use wardpost_dns::{DnsError, Dnssec, ValidatedBy};
@@ -12,6 +12,7 @@ use wardpost_health::facts::{
     PortInFacts, PortOutFacts, RecordFacts, RecordKind, ReverseFacts,
 };
 use wardpost_mail::Domain;
+use wardpost_net::is_public;
 use wardpost_publish::records::{Listing, home_of_host};
 
 /// How long all questions to the DNS may take together.
@@ -121,15 +122,14 @@ async fn port_in(settings: &Settings, parts: &Parts, addresses: &[IpAddr]) -> Op
         return None;
     }
     let daemon = parts.daemon.as_ref()?;
-    // In a test network nothing is public; then whoever is not ourselves counts.
-    let far = addresses.iter().copied().any(is_public);
-    let counts = move |peer: IpAddr| !far || is_public(peer);
+    // In a network of its own nothing is public; then everybody counts.
+    let from_internet = addresses.iter().copied().any(is_public);
     let one = |address: IpAddr| async move {
         let answer = call_ourselves((address, settings.smtp_port).into(), &settings.hostname).await;
         OwnCall { address, own: is_own(address), answer }
     };
     let calls = futures_util::future::join_all(addresses.iter().copied().map(one)).await;
-    Some(PortInFacts { last_visit: daemon.last_visit(&counts).map(unix), calls })
+    Some(PortInFacts { last_visit: daemon.last_visit(from_internet).map(unix), calls })
 }
 
 async fn port_out(settings: &Settings, parts: &Parts) -> Option<PortOutFacts> {
@@ -195,33 +195,6 @@ fn is_own(address: IpAddr) -> bool {
     TcpListener::bind((address, 0)).is_ok()
 }
 
-/// Whether an address can be one that the internet sees.
-pub(crate) fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    // RFC 6598: addresses between providers and their customers.
-    let shared = v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64;
-    !(v4.is_private()
-        || v4.is_loopback()
-        || v4.is_link_local()
-        || v4.is_unspecified()
-        || v4.is_multicast()
-        || v4.is_broadcast()
-        || v4.is_documentation()
-        || shared)
-}
-
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    // Global unicast is 2000::/3 (RFC 4291 §2.4); 2001:db8::/32 is for documentation.
-    let segments = v6.segments();
-    (segments[0] & 0xe000) == 0x2000 && !(segments[0] == 0x2001 && segments[1] == 0xdb8)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
@@ -229,21 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_internet_sees() {
-        for (address, public) in [
-            ("8.8.8.8", true),
-            ("100.64.0.1", false),
-            ("100.128.0.1", true),
-            ("10.0.0.1", false),
-            ("127.0.0.1", false),
-            ("::ffff:192.168.0.1", false),
-            ("2a00:1450::1", true),
-            ("fe80::1", false),
-            ("fd00::1", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
-        }
+    fn this_machines_own_addresses_are_known() {
         assert!(is_own("127.0.0.1".parse().unwrap()));
         assert!(!is_own("192.0.2.1".parse().unwrap()));
     }

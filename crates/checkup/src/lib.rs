@@ -13,6 +13,7 @@ mod calls;
 mod gather;
 mod lookups;
 mod machine;
+mod metrics;
 mod sntp;
 
 use async_trait::async_trait;
@@ -30,6 +31,7 @@ use wardpost_net::CertificateFacts;
 use wardpost_publish::records::Source;
 
 pub use machine::failed_units;
+pub use metrics::Metrics;
 
 /// How long a report is good for whoever asks in passing.
 const FRESH: Duration = Duration::from_secs(60);
@@ -105,8 +107,9 @@ pub trait Daemon: Send + Sync {
     fn validated_by(&self) -> ValidatedBy;
     /// Mail that waits to go out; `late` is filled in by whoever asks.
     fn queue(&self) -> QueueFacts;
-    /// When another mail server wrote to us last, from an address that counts as outside.
-    fn last_visit(&self, counts: &(dyn Fn(IpAddr) -> bool + Sync)) -> Option<SystemTime>;
+    /// When another mail server wrote to us last; with `from_internet` only addresses count that the
+    /// internet sees.
+    fn last_visit(&self, from_internet: bool) -> Option<SystemTime>;
     /// How ordering certificates goes, if we do.
     fn authority(&self) -> Option<AuthorityFacts>;
     /// Whether all mail to others goes by a smarthost.
