@@ -13,6 +13,11 @@ use wardpost_mail::{Address, Domain, QueueId, Secret};
 pub enum Request {
     /// How the daemon is.
     Status,
+    /// An examination of the server, made now; with `boot` only whether the machine came up well.
+    Doctor {
+        /// Whether to look at this machine alone.
+        boot: bool,
+    },
     /// What the status screen shows; answered during set-up, too.
     Console,
     /// Make the practice's recovery certificate, if that was not done yet.

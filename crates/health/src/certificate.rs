@@ -19,6 +19,9 @@ fn itself(facts: &Facts, certificate: &CertificateFacts) -> Finding {
     let (check, now, host) = (Check::Certificate, facts.when, &facts.hostname);
     let end = certificate.not_after;
     let get = match &certificate.authority {
+        Some(authority) if authority.failure.is_none() => {
+            "It is fetched by itself within some minutes; look here again in an hour.".to_owned()
+        }
         Some(_) => {
             "It comes by itself; the finding about the authority says what keeps it.".to_owned()
         }

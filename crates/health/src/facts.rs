@@ -294,6 +294,19 @@ pub struct AuthorityFacts {
     pub to_do: String,
     /// When it is tried again, Unix seconds.
     pub next_try: Option<i64>,
+    /// Names that the authority did not take: what happened, in words, and what to do.
+    pub left_out: Vec<LeftOutFacts>,
+}
+
+/// A name that is not in the certificate because the authority did not take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOutFacts {
+    /// The name.
+    pub name: String,
+    /// What happened, in words.
+    pub says: String,
+    /// What to do about it.
+    pub to_do: String,
 }
 
 /// The time.

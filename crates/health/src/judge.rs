@@ -26,7 +26,22 @@ pub fn judge(facts: &Facts) -> Report {
     findings.extend(facts.system_key.map(machine::system_key));
     findings.extend(facts.queue.as_ref().map(machine::queue));
     findings.extend(facts.backups.map(machine::backups));
+    sort(&mut findings);
+    Report { when: facts.when, findings }
+}
+
+impl Report {
+    /// What both found, worst first.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        self.findings.extend(other.findings);
+        sort(&mut self.findings);
+        self
+    }
+}
+
+/// Worst first, and of the same state what matters most.
+fn sort(findings: &mut [Finding]) {
     let rank = |finding: &Finding| Check::ALL.iter().position(|check| check.id() == finding.check);
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.state), rank(finding)));
-    Report { when: facts.when, findings }
 }

@@ -55,6 +55,9 @@ impl State {
 pub struct Finding {
     /// Which check, for programs and metric labels: `dns-mx`, `clock`. Never holds a name or an address.
     pub check: String,
+    /// The domain of ours that it is about, where it is about one; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// What the check is called on a page: "Mail comes to this server (MX record)".
     pub title: String,
     /// How it is.

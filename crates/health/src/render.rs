@@ -79,6 +79,7 @@ mod tests {
     fn finding(state: State, says: &str, to_do: &str) -> Finding {
         Finding {
             check: "clock".to_owned(),
+            about: String::new(),
             title: "The clock".to_owned(),
             state,
             says: says.to_owned(),

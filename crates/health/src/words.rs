@@ -14,6 +14,7 @@ pub(crate) fn finding(
 ) -> Finding {
     Finding {
         check: check.id().to_owned(),
+        about: String::new(),
         title: check.title().to_owned(),
         state,
         says: says.into(),

@@ -27,11 +27,14 @@ pub use facts::{Claim, Facts, SenderFacts};
 pub use metrics::Metrics;
 pub use settings::{Guessing, Settings};
 
+use parking_lot::Mutex;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 use wardpost_directory::Directory;
 use wardpost_mail::{EnhancedStatus, Reply};
 use wardpost_mailbox::Mailboxes;
-use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany};
+use wardpost_net::{Accepted, ServerTls, Shutdown, TooMany, is_public};
 use wardpost_reports::Reports;
 use wardpost_smtp::Profile;
 use wardpost_smtp_io::{Budget, Conversation, Service, Start};
@@ -49,6 +52,14 @@ pub struct Mx {
     metrics: Metrics,
     wall: Wall,
     reports: Reports,
+    visits: Mutex<Visits>,
+}
+
+/// When another mail server began a message last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Visits {
+    from_internet: Option<SystemTime>,
+    from_anywhere: Option<SystemTime>,
 }
 
 impl Mx {
@@ -75,7 +86,24 @@ impl Mx {
             metrics: Metrics::new(),
             wall,
             reports,
+            visits: Mutex::default(),
         })
+    }
+
+    /// When another mail server began a message last, since the start; with `from_internet` only those
+    /// count whose address the internet sees. It shows that others can reach us.
+    pub fn last_visit(&self, from_internet: bool) -> Option<SystemTime> {
+        let visits = *self.visits.lock();
+        if from_internet { visits.from_internet } else { visits.from_anywhere }
+    }
+
+    /// Takes note of a peer that was let in.
+    fn visited(&self, peer: IpAddr) {
+        let (mut visits, now) = (self.visits.lock(), Some(SystemTime::now()));
+        visits.from_anywhere = now;
+        if is_public(peer) {
+            visits.from_internet = now;
+        }
     }
 
     /// What is counted; register it with [`Metrics::register`].

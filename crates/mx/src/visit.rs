@@ -92,6 +92,7 @@ impl Visit {
         }
         let version = conversation.tls().map(|tls| tls.version.to_string());
         mx.metrics.tls.with_label_values(&[version.as_deref().unwrap_or("none")]).inc();
+        mx.visited(conversation.peer());
         self.null_sender = mail.from == ReversePath::Null;
         self.recipients = 0;
         Reply::new(250, EnhancedStatus::new(2, 1, 0), "Sender taken")

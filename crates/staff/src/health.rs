@@ -121,6 +121,7 @@ mod tests {
     fn finding(state: Health) -> Finding {
         Finding {
             check: "clock".into(),
+            about: String::new(),
             title: "Clock".into(),
             state,
             says: String::new(),

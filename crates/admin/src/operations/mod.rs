@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use wardpost_directory::{Account, Directory};
 use wardpost_dns::OwnRecords;
-use wardpost_health::Report;
+use wardpost_health::{Examiner, Report};
 use wardpost_mail::{Address, Domain, Secret, TlsGrade};
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
@@ -58,6 +58,10 @@ pub trait Host: Send + Sync {
     fn key_file(&self) -> Option<PathBuf>;
     /// What was found at the last look at the server's health, if there was one.
     fn health(&self) -> Option<Report> {
+        None
+    }
+    /// Who examines the server, once somebody does.
+    fn examiner(&self) -> Option<Arc<dyn Examiner>> {
         None
     }
     /// The MTA-STS policy that is configured, if there is to be one.
@@ -174,6 +178,7 @@ impl Handler for Admin {
         match request {
             Request::Status => self.status(),
             Request::Console => Ok(self.console()),
+            Request::Doctor { boot } => self.doctor(boot).await,
             Request::Setup => self.setup().await,
             Request::Account(request) => self.account(request).await,
             Request::Alias(request) => self.alias(request).await,

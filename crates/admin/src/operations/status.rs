@@ -1,7 +1,7 @@
 //! How the daemon is, and its first-run set-up.
 
 use super::Admin;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::views::{Answer, StatusView, time_text};
 
 impl Admin {
@@ -38,6 +38,17 @@ impl Admin {
         warnings.dedup();
         warnings.extend(self.key_warning());
         warnings
+    }
+
+    /// Examines the server.
+    pub(super) async fn doctor(&self, boot: bool) -> Result<Answer, Failure> {
+        let examiner = self.parts.host.examiner().ok_or_else(|| {
+            Failure::new(FailureKind::Refused, "the server is just starting: try again in a moment")
+        })?;
+        Ok(Answer::Health(match boot {
+            true => examiner.examine_boot().await,
+            false => (*examiner.examine_anew().await).clone(),
+        }))
     }
 
     pub(super) async fn setup(&self) -> Result<Answer, Failure> {

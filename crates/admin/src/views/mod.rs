@@ -37,6 +37,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::SystemTime;
+use wardpost_health::Report;
 
 /// An answer. On the wire tagged by its kind; [`Answer::json`] shows what is inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub enum Answer {
     Done,
     /// How the daemon is.
     Status(StatusView),
+    /// What an examination found.
+    Health(Report),
     /// What the status screen shows.
     Console(Box<ConsoleView>),
     /// One account.
@@ -106,6 +109,7 @@ impl Answer {
             Self::Done => Ok("{}".to_owned()),
             Self::Status(it) => serde_json::to_string_pretty(it),
             Self::Console(it) => serde_json::to_string_pretty(it),
+            Self::Health(it) => serde_json::to_string_pretty(it),
             Self::Account(it) => serde_json::to_string_pretty(it),
             Self::Accounts(it) => serde_json::to_string_pretty(it),
             Self::AppPassword(it) => serde_json::to_string_pretty(it),
@@ -140,6 +144,7 @@ impl fmt::Display for Answer {
             Self::Done => Ok(()),
             Self::Status(it) => it.fmt(f),
             Self::Console(it) => it.fmt(f),
+            Self::Health(it) => it.fmt(f),
             Self::Account(it) => it.fmt(f),
             Self::Accounts(it) => account::accounts(it, f),
             Self::AppPassword(it) => it.fmt(f),

@@ -45,7 +45,8 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
         }
         let same = |other: &&RecordFacts| (check_of(other.kind), &other.domain) == (key.0, key.1);
         let group: Vec<&RecordFacts> = records.iter().filter(same).collect();
-        findings.push(of_group(facts, key.0, &group));
+        let about = record.domain.to_string();
+        findings.push(Finding { about, ..of_group(facts, key.0, &group) });
         done.push(key);
     }
     findings
