@@ -1,6 +1,8 @@
 //! Whole-system flows, each named after what it shows. Every flow starts a world of its own
 //! (see `wardpost_tests`): real servers on loopback, and the program that was just built.
 
+mod acme;
+mod acme_01_first_certificate;
 mod box_03_debian_package;
 mod crash_01_kill_nine_loses_nothing;
 mod crash_02_local_mail_comes_once;

@@ -32,6 +32,48 @@ pub(crate) fn unpacked(package: &str) -> Result<PathBuf> {
     }
 }
 
+/// The same from another release of Debian, whose lists are kept apart from the machine's. For programs
+/// that need no library that is newer than the machine's.
+///
+/// # Errors
+/// When `apt-get` fails.
+pub(crate) fn unpacked_from(suite: &str, package: &str) -> Result<PathBuf> {
+    let beside = crate::wardpost::target_folder()?.join("debian");
+    let home = beside.join(format!("{package}-{suite}"));
+    if home.is_dir() {
+        return Ok(home);
+    }
+    fs::create_dir_all(&beside)?;
+    let aside = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&beside)?;
+    let at = aside.path();
+    for folder in ["lists/partial", "cache/archives/partial", "file"] {
+        fs::create_dir_all(at.join(folder))?;
+    }
+    let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let source = format!("deb [signed-by={keys}] http://deb.debian.org/debian {suite} main\n");
+    fs::write(at.join("sources.list"), source)?;
+    let apt = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["-qq", "-o", "Dir::Etc::sourceparts=/dev/null"]);
+        for (option, path) in
+            [("Etc::sourcelist", "sources.list"), ("State::lists", "lists"), ("Cache", "cache")]
+        {
+            command.arg("-o").arg(format!("Dir::{option}={}", at.join(path).display()));
+        }
+        run(command.args(words).current_dir(at.join("file")))
+    };
+    apt(&["update"])?;
+    apt(&["download", package])?;
+    let file = fs::read_dir(at.join("file"))?.flatten().map(|e| e.path()).next();
+    let file = file.ok_or_else(|| format!("apt-get downloaded no {package}"))?;
+    let tree = at.join("tree");
+    run(Command::new("dpkg").arg("-x").args([&file, &tree]))?;
+    match fs::rename(&tree, &home) {
+        Err(e) if !home.is_dir() => Err(e.into()),
+        _ => Ok(home),
+    }
+}
+
 /// A user that a program insists on, known in its own `/etc` only.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User {

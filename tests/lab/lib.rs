@@ -19,6 +19,7 @@ pub mod machine;
 pub mod marionette;
 pub mod middle;
 pub mod opensmtpd;
+pub mod pebble;
 pub mod policies;
 pub mod postfix;
 pub mod practice;

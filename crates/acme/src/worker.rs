@@ -249,6 +249,8 @@ impl Acme {
             if this.progress().waits_for(Kind::RateLimited, now()) {
                 return;
             }
+            this.0.state.lock().looked = i64::MIN;
+            this.look_at_names().await;
             this.attempt(Some(wish)).await;
         });
         if attempt.await.is_err() {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::collections::HashMap;
 use std::fmt;
@@ -81,10 +82,13 @@ fn config(host: &Domain, digest: &[u8]) -> Result<ServerConfig, TlsError> {
     let key = KeyPair::generate().map_err(made)?;
     let certificate = params.self_signed(&key).map_err(made)?;
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let private = PROVIDER.key_provider.load_private_key(private)?;
+    // Put together without a look at whether it could ever verify: it cannot, by its critical extension.
+    let certified = CertifiedKey::new(vec![certificate.der().clone()], private);
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     // Nobody comes back.
     config.session_storage = Arc::new(NoServerSessionStorage {});

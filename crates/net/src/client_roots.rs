@@ -35,7 +35,8 @@ impl ClientRoots {
     pub fn vouch_for(&self, chain: &[Vec<u8>]) -> bool {
         let Some((own, others)) = chain.split_first() else { return false };
         let own = CertificateDer::from(own.as_slice());
-        let others: Vec<_> = others.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let others: Vec<_> =
+            others.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         self.0.verify_client_cert(&own, &others, UnixTime::now()).is_ok()
     }
 }

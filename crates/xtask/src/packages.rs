@@ -38,6 +38,7 @@ pub(crate) const TEST: &[&str] = &[
     "gnupg",
     "python3-dnspython",
     "python3-nacl",
+    "pebble",
     "mmdebstrap",
     "systemd-container",
     "nftables",
