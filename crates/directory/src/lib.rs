@@ -53,8 +53,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 use tokio::sync::Mutex as AsyncMutex;
 use wardpost_keys::{
-    AccountCertificate, AccountKeys, RecoveryCertificate, RecoveryKit, SealError, SlotKind, UnlockError,
-    Unlocked,
+    AccountCertificate, AccountKeys, RecoveryCertificate, RecoveryKit, SealError, SlotKind,
+    UnlockError, Unlocked,
 };
 use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Batch, Column, Store};
@@ -754,6 +754,14 @@ impl From<UnlockError> for DirectoryError {
             UnlockError::Damaged => Self::Record("account keys"),
         }
     }
+}
+
+/// Whether a password may be set for an address: long, and not what is tried first.
+///
+/// # Errors
+/// [`DirectoryError::WeakPassword`], with words.
+pub fn check_password(password: &Secret<String>, address: &Address) -> Result<(), DirectoryError> {
+    password::check(password.expose(), address)
 }
 
 async fn sweep(directory: Weak<Inner>, every: Duration) {

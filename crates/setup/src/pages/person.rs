@@ -1,0 +1,121 @@
+//! Question 2: the first administrator, and the second factor.
+
+use super::{Frame, Secrets, Sent, Visit, show as render};
+use crate::check::Errors;
+use crate::typed::AdministratorForm;
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+use std::time::SystemTime;
+use wardpost_directory::second_factor;
+use wardpost_web::{Shell, qr_svg};
+
+#[derive(Template)]
+#[template(path = "administrator.html")]
+struct Page {
+    shell: Shell,
+    frame: Frame,
+    errors: Errors,
+    typed: AdministratorForm,
+    domain: String,
+    kept: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Filled {
+    #[serde(flatten)]
+    form: AdministratorForm,
+    #[serde(flatten)]
+    secrets: Secrets,
+}
+
+/// The question.
+pub(crate) async fn show(visit: Visit) -> Response {
+    page(&visit, Errors::none()).await
+}
+
+/// The answer.
+pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Response {
+    let Secrets { password, again } = filled.secrets;
+    let outcome = visit.shared().flow.answer_administrator(filled.form, password.0, &again.0);
+    match outcome {
+        Ok(()) => visit.go_on(),
+        Err(errors) => page(&visit, errors).await,
+    }
+}
+
+async fn page(visit: &Visit, errors: Errors) -> Response {
+    let (typed, domain, kept) = {
+        let shared = visit.shared();
+        let flow = &shared.flow;
+        let domain = flow.practice().map(|practice| practice.domain.to_string());
+        (flow.typed().administrator.clone(), domain.unwrap_or_default(), flow.has_password())
+    };
+    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let page = Page { shell, frame, errors, typed, domain, kept };
+    render(&page.frame, &page.errors, &page)
+}
+
+#[derive(Template)]
+#[template(path = "factor.html")]
+struct FactorPage {
+    shell: Shell,
+    frame: Frame,
+    errors: Errors,
+    picture: String,
+    written: String,
+    uri: String,
+    proven: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FactorForm {
+    code: String,
+}
+
+/// The second half of the question.
+pub(crate) async fn show_factor(visit: Visit) -> Response {
+    factor_page(&visit, Errors::none()).await
+}
+
+/// Its answer.
+pub(crate) async fn prove(Sent(visit, form): Sent<FactorForm>) -> Response {
+    let outcome = {
+        let flow = &mut visit.shared().flow;
+        // Whoever comes back to the page need not type another code.
+        if flow.factor_proven() && form.code.trim().is_empty() {
+            Ok(())
+        } else {
+            flow.prove_factor(&form.code, SystemTime::now())
+        }
+    };
+    match outcome {
+        Ok(()) => visit.go_on(),
+        Err(errors) => factor_page(&visit, errors).await,
+    }
+}
+
+async fn factor_page(visit: &Visit, errors: Errors) -> Response {
+    let (uri, written, proven) = {
+        let shared = visit.shared();
+        let flow = &shared.flow;
+        let name = flow.practice().map_or("Wardpost", |practice| practice.name.as_str());
+        let account = flow.administrator().map(|one| one.address.to_string()).unwrap_or_default();
+        let secret = flow.factor();
+        let uri = second_factor::uri(secret, name, &account);
+        (uri, second_factor::written(secret), flow.factor_proven())
+    };
+    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let page = FactorPage {
+        shell,
+        frame,
+        errors,
+        picture: qr_svg(uri.expose(), "QR code for your authenticator app"),
+        written: written.expose().clone(),
+        uri: uri.expose().clone(),
+        proven,
+    };
+    render(&page.frame, &page.errors, &page)
+}

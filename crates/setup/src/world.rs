@@ -1,0 +1,76 @@
+//! What lies outside the pages: the network, the disk, and what the answers become.
+
+use crate::answers::{Answers, Practice};
+use async_trait::async_trait;
+use wardpost_keys::RecoveryCertificate;
+use wardpost_mail::{Domain, Secret};
+use wardpost_pins::Smarthost;
+
+/// Least free space for a practice's mail, in octets; with less the pages say so.
+pub const ENOUGH_SPACE: u64 = 8 << 30;
+
+/// What the DNS says of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainLook {
+    /// Its mail goes to this server, or nowhere yet.
+    Free,
+    /// Its mail goes to other servers.
+    Elsewhere(Vec<Domain>),
+    /// There is no such domain.
+    Missing,
+    /// The DNS could not be asked.
+    Unknown,
+}
+
+/// What came of a try of a smarthost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayLook {
+    /// Whether mail would go through it.
+    pub works: bool,
+    /// What was seen and, where it does not work, what to do: a sentence or a few.
+    pub says: String,
+}
+
+/// The disk's own recovery key, where the machine has made one.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// The key, as long as nobody confirmed that it is on paper.
+    pub recovery_key: Option<Secret<String>>,
+    /// How the disk opens: `tpm`, `passphrase` or `none`; absent where the machine does not say.
+    pub unlock: Option<String>,
+}
+
+/// Why the answers could not be put to work, with what to do about it. Nothing is half done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotApplied(pub String);
+
+/// Whatever the pages need from outside.
+#[async_trait]
+pub trait World: Send + Sync {
+    /// Where a domain's mail goes today.
+    async fn domain(&self, practice: &Practice) -> DomainLook;
+
+    /// Tries a smarthost, without sending anything.
+    async fn relay(&self, practice: &Practice, relay: &Smarthost) -> RelayLook;
+
+    /// Whether the Internet can be reached.
+    async fn is_online(&self) -> bool;
+
+    /// Free space on the disk of the data, in octets.
+    fn free_space(&self) -> Option<u64>;
+
+    /// What the disk wants to have on paper.
+    fn disk(&self) -> Disk;
+
+    /// Whether certificates will be fetched from an authority whose terms one agrees to.
+    fn fetches_certificates(&self) -> bool;
+
+    /// Makes everything of the answers, or nothing.
+    async fn apply(
+        &self,
+        answers: &Answers,
+        recovery: &RecoveryCertificate,
+        disk_key_confirmed: bool,
+    ) -> Result<(), NotApplied>;
+}
