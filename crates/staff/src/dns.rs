@@ -8,9 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
-use wardpost_health::{Finding, Report, State as Health};
+use wardpost_health::{Check, Finding, Report, State as Health};
 use wardpost_mail::Domain;
-use wardpost_publish::records::{Listing, Record};
+use wardpost_publish::records::{Listing, Record, RecordId};
 use wardpost_web::{Shell, page, with_script};
 
 #[derive(Template)]
@@ -26,10 +26,19 @@ struct DnsPage<'a> {
 /// A domain's records.
 struct Zone {
     domain: Domain,
-    /// Those to do something about, or that nobody has looked for.
-    open: Vec<Line>,
-    fine: Vec<Line>,
+    /// Those to do something about, or that nobody has looked for; the worst first.
+    open: Vec<Group>,
+    fine: Vec<Group>,
     notes: Vec<String>,
+}
+
+/// Records that serve one purpose and are looked at together.
+struct Group {
+    check: Check,
+    state: Option<Health>,
+    says: String,
+    to_do: String,
+    lines: Vec<Line>,
 }
 
 /// A record on the page.
@@ -43,9 +52,6 @@ struct Line {
     short: String,
     value: String,
     is_known: bool,
-    state: Option<Health>,
-    says: String,
-    to_do: String,
 }
 
 /// All records of all domains.
@@ -70,17 +76,43 @@ pub(crate) async fn show(
 
 impl Zone {
     fn new(number: usize, listing: Listing, report: Option<&Report>) -> Self {
-        let lines = listing.records.into_iter().enumerate().map(|(n, record)| {
-            let finding = report.and_then(|report| finding_of(report, &record));
-            Line::new(format!("r{number}-{n}"), &listing.domain, record, finding)
-        });
-        let (fine, open) = lines.partition(|line| line.state == Some(Health::Good));
-        Self { domain: listing.domain, open, fine, notes: listing.notes }
+        let domain = listing.domain;
+        let mut groups: Vec<Group> = Vec::new();
+        for (n, record) in listing.records.into_iter().enumerate() {
+            let check = check_of(record.id);
+            let line = Line::new(format!("r{number}-{n}"), &domain, record);
+            match groups.iter_mut().find(|group| group.check == check) {
+                Some(group) => group.lines.push(line),
+                None => groups.push(Group::new(check, &domain, report, line)),
+            }
+        }
+        let (fine, mut open): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.state == Some(Health::Good));
+        open.sort_by_key(|group| std::cmp::Reverse(group.state));
+        Self { domain, open, fine, notes: listing.notes }
+    }
+
+    /// How many records are there as they should be.
+    fn there(&self) -> usize {
+        self.fine.iter().map(|group| group.lines.len()).sum()
+    }
+}
+
+impl Group {
+    fn new(check: Check, domain: &Domain, report: Option<&Report>, line: Line) -> Self {
+        let finding = report.and_then(|report| finding_of(report, check, domain));
+        Self {
+            check,
+            state: finding.map(|finding| finding.state),
+            says: finding.map(|finding| finding.says.clone()).unwrap_or_default(),
+            to_do: finding.map(|finding| finding.to_do.clone()).unwrap_or_default(),
+            lines: vec![line],
+        }
     }
 }
 
 impl Line {
-    fn new(id: String, domain: &Domain, record: Record, finding: Option<&Finding>) -> Self {
+    fn new(id: String, domain: &Domain, record: Record) -> Self {
         Self {
             id,
             short: short_name(&record.name, domain),
@@ -89,17 +121,36 @@ impl Line {
             kind: record.kind,
             name: record.name,
             value: record.value,
-            state: finding.map(|finding| finding.state),
-            says: finding.map(|finding| finding.says.clone()).unwrap_or_default(),
-            to_do: finding.map(|finding| finding.to_do.clone()).unwrap_or_default(),
         }
     }
 }
 
-/// What was found out about a record.
-fn finding_of<'a>(report: &'a Report, record: &Record) -> Option<&'a Finding> {
-    let check = format!("dns-{}", record.id.name());
-    report.findings.iter().find(|finding| finding.check == check)
+/// What was found out about a group of records.
+fn finding_of<'a>(report: &'a Report, check: Check, domain: &Domain) -> Option<&'a Finding> {
+    let of_check = || report.findings.iter().filter(|finding| finding.check == check.id());
+    let own = of_check().find(|finding| finding.about == domain.as_str());
+    own.or_else(|| of_check().find(|finding| finding.about.is_empty()))
+}
+
+/// Which check a record is looked at in.
+fn check_of(id: RecordId) -> Check {
+    match id {
+        RecordId::Mx => Check::DnsMx,
+        RecordId::Address => Check::DnsAddress,
+        RecordId::Spf | RecordId::HostSpf => Check::DnsSpf,
+        RecordId::Dmarc => Check::DnsDmarc,
+        RecordId::Dkim => Check::DnsDkim,
+        RecordId::MtaSts | RecordId::MtaStsHost => Check::DnsMtaSts,
+        RecordId::TlsRpt => Check::DnsTlsRpt,
+        RecordId::Tlsa => Check::DnsTlsa,
+        RecordId::SrvImaps
+        | RecordId::SrvSubmissions
+        | RecordId::SrvSubmission
+        | RecordId::SrvAutodiscover
+        | RecordId::Autoconfig
+        | RecordId::Autodiscover => Check::DnsClients,
+        RecordId::Caa => Check::DnsCaa,
+    }
 }
 
 /// A name without the zone that it stands in; `@` is the zone itself.

@@ -37,7 +37,7 @@ pub(crate) async fn show(
 ) -> Response {
     let report = match staff.parts.examiner.latest() {
         Some(report) => Some(report),
-        None => staff.examine().await,
+        None => staff.examine(false).await,
     };
     staff.health_page(&who, report.as_deref())
 }
@@ -51,16 +51,21 @@ pub(crate) async fn look(
     if !who.is_our_form(&form.form_token) {
         return staff.refused();
     }
-    staff.examine().await;
+    staff.examine(true).await;
     Redirect::to("/admin").into_response()
 }
 
 impl Staff {
-    /// Has the box examined; nothing when that takes long.
-    async fn examine(&self) -> Option<Arc<Report>> {
+    /// Has the box examined, whatever was seen a moment ago if `anew`; nothing when that takes long.
+    async fn examine(&self, anew: bool) -> Option<Arc<Report>> {
         let examiner = Arc::clone(&self.parts.examiner);
         // Goes on when the browser goes away.
-        let looking = tokio::spawn(async move { examiner.examine().await });
+        let looking = tokio::spawn(async move {
+            match anew {
+                true => examiner.examine_anew().await,
+                false => examiner.examine().await,
+            }
+        });
         tokio::time::timeout(LONGEST, looking).await.ok()?.ok()
     }
 

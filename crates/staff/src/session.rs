@@ -16,7 +16,15 @@ use wardpost_web::{Cookie, is_same, random};
 /// The cookie of a session.
 const COOKIE: Cookie = Cookie::for_host("__Host-staff");
 /// Where signing in can lead: never anywhere else, whatever a form says.
-const PAGES: [&str; 7] = ["/staff", "/staff/phone", "/staff/second-factor", "/admin", "/admin/dns", "/admin/watch", "/admin/people"];
+const PAGES: [&str; 7] = [
+    "/staff",
+    "/staff/phone",
+    "/staff/second-factor",
+    "/admin",
+    "/admin/dns",
+    "/admin/watch",
+    "/admin/people",
+];
 /// What a page's address says when the page loaded itself: that is no sign that anybody is there.
 pub(crate) const BY_ITSELF: &str = "live";
 
