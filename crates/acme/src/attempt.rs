@@ -1,9 +1,10 @@
 //! One attempt to get a certificate: an account, a key, and as many orders as it takes.
 
 use crate::AcmeError;
-use crate::order::{OrderError, Ordering, Wanted, Way, trouble};
+use crate::order::{OrderError, Ordering, Way, trouble};
 use crate::records::{AccountRecord, CertificateRecord, Progress};
 use crate::register::{RegisterError, register};
+use crate::roster::Roster;
 use crate::schedule::{self, Window};
 use crate::status::LeftOut;
 use crate::trouble::{Kind, Step, Trouble};
@@ -12,6 +13,7 @@ use instant_acme::{Account, CertificateIdentifier, Error};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::time::{Duration, SystemTime};
+use wardpost_dns::DnsError;
 use wardpost_mail::Domain;
 use wardpost_net::{CertificateFacts, OwnKey};
 use wardpost_publish::Readiness;
@@ -39,9 +41,7 @@ impl Acme {
         let key = self.key(wish).await?;
         let mut account = self.account().await?;
         let replaces = self.replaces();
-        let mut left_out = self.left_out(asked);
-        let mut wanted = self.wanted(&left_out)?;
-        let mut last = None;
+        let mut roster = self.roster(asked)?;
         let mut renewed_account = false;
         for _ in 0..MAX_ORDERS {
             let ordering = Ordering {
@@ -51,13 +51,11 @@ impl Acme {
                 key: &key,
                 replaces: replaces.clone(),
             };
-            let error = match ordering.place(&wanted).await {
+            let error = match ordering.place(roster.wanted()).await {
                 Ok(chain) => {
-                    let way = wanted.first().map_or(Way::Http, |host| host.way);
+                    let way = roster.wanted().first().map_or(Way::Http, |host| host.way);
                     let record = record(settings.directory.clone(), chain, &key, &settings.host)?;
-                    let others = self.others();
-                    let is_in = |name: &Domain| wanted.iter().any(|wanted| wanted.name == *name);
-                    left_out.retain(|left| others.contains(&left.name) && !is_in(&left.name));
+                    let left_out = roster.left_out(&self.others());
                     return Ok(Outcome { record, left_out, way });
                 }
                 Err(error) => error,
@@ -68,15 +66,18 @@ impl Acme {
                     renewed_account = true;
                     self.lose_account().await.map_err(here)?;
                     account = self.account().await?;
-                    last = Some(trouble);
                 }
                 OrderError::All(trouble) => return Err(self.with_clock(trouble)),
                 OrderError::Names(failed) => {
-                    last = self.without(failed, &mut wanted, &mut left_out)?.or(last);
+                    let failed = self.with_dns(failed).await;
+                    roster.fail(failed, now()).map_err(|trouble| self.with_clock(trouble))?;
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Trouble::new(Kind::Authority, "Too many orders failed.")))
+        Err(Trouble::new(
+            Kind::Authority,
+            "The certificate authority refused one name after the other.",
+        ))
     }
 
     /// The next key when it is ready or wished for; else the one in use, which others may know by its
@@ -207,63 +208,39 @@ impl Acme {
         Ok(())
     }
 
-    /// Names that are left out now; when somebody asks, all get another chance.
-    fn left_out(&self, asked: bool) -> Vec<LeftOut> {
-        let now = now();
-        let mut left_out = self.progress().left_out;
+    /// The names to be ordered. When somebody asks, those left out get another chance.
+    fn roster(&self, asked: bool) -> Result<Roster, Trouble> {
+        let (settings, progress, now) = (&self.0.settings, self.progress(), now());
+        let mut left_out = progress.left_out;
         if asked {
             left_out.iter_mut().for_each(|left| left.until = left.until.min(now));
         }
-        left_out
-    }
-
-    /// The names to be ordered, the host's first, and how each is proven.
-    fn wanted(&self, left_out: &[LeftOut]) -> Result<Vec<Wanted>, Trouble> {
-        let (settings, now) = (&self.0.settings, now());
-        let worked = self.progress().works.filter(|way| settings.ways.contains(way));
-        let Some(way) = worked.or(settings.ways.first().copied()) else {
+        let (host, others, ways) = (&settings.host, self.others(), &settings.ways);
+        Roster::new(host, others, left_out, ways, progress.works, now).ok_or_else(|| {
             let says = "Neither port 80 nor port 443 is open here, so no name can be proven.";
-            return Err(Trouble::new(Kind::NoWay, says));
-        };
-        let is_left_out =
-            |name: &Domain| left_out.iter().any(|left| left.name == *name && left.until > now);
-        let others = self.others().into_iter().filter(|name| !is_left_out(name));
-        Ok([settings.host.clone()]
-            .into_iter()
-            .chain(others)
-            .map(|name| Wanted { name, way })
-            .collect())
+            Trouble::new(Kind::NoWay, says)
+        })
     }
 
-    /// Goes on after some names failed: the other way, or without them. The host's name is never left out.
-    fn without(
-        &self,
-        failed: Vec<(Domain, Trouble)>,
-        wanted: &mut Vec<Wanted>,
-        left_out: &mut Vec<LeftOut>,
-    ) -> Result<Option<Trouble>, Trouble> {
-        let first = self.progress().works.or(self.0.settings.ways.first().copied());
-        let mut last = None;
+    /// An authority that cannot connect may mean that the name leads nowhere. The DNS knows.
+    async fn with_dns(&self, failed: Vec<(Domain, Trouble)>) -> Vec<(Domain, Trouble)> {
+        let mut told = Vec::new();
         for (name, trouble) in failed {
-            let Some(place) = wanted.iter().position(|wanted| wanted.name == name) else {
-                continue;
+            let leads_nowhere = trouble.kind == Kind::NotReachable
+                && match self.0.parts.resolver.addresses(&name).await {
+                    Ok(found) => found.value.is_empty(),
+                    Err(error) => error == DnsError::NoSuchDomain,
+                };
+            let trouble = match leads_nowhere {
+                true => {
+                    let says = format!("There is no address of {name} in the DNS.");
+                    Trouble::new(Kind::Dns, says)
+                }
+                false => trouble,
             };
-            let other = self.0.settings.ways.iter().copied().find(|way| *way != wanted[place].way);
-            match other {
-                Some(other)
-                    if trouble.kind.other_way_may_help() && Some(wanted[place].way) == first =>
-                {
-                    wanted[place].way = other;
-                }
-                _ if name == self.0.settings.host => return Err(self.with_clock(trouble)),
-                _ => {
-                    wanted.remove(place);
-                    leave_out(left_out, name, &trouble);
-                }
-            }
-            last = Some(trouble);
+            told.push((name, trouble));
         }
-        Ok(last)
+        told
     }
 
     /// What the authority should know that the new certificate replaces.
@@ -274,6 +251,8 @@ impl Acme {
 
     /// Asks the authority when it would have the certificate renewed (RFC 9773 §4), if it is time to ask.
     pub(crate) async fn ask_window(&self, now: i64) {
+        // Nobody else changes how things stand meanwhile.
+        let _one = self.0.attempting.lock().await;
         let mut progress = self.progress();
         // A time farther off than we ever set was set by a wrong clock.
         let farthest = now.saturating_add(2 * schedule::ask_again(Some(Duration::MAX)));
@@ -340,18 +319,6 @@ impl Acme {
 fn identifier(kept: &Kept) -> Option<CertificateIdentifier<'static>> {
     let own = CertificateDer::pem_slice_iter(kept.chain.as_bytes()).next()?.ok()?;
     Some(CertificateIdentifier::try_from(&own).ok()?.into_owned())
-}
-
-fn leave_out(left_out: &mut Vec<LeftOut>, name: Domain, trouble: &Trouble) {
-    let times = left_out.iter().find(|left| left.name == name).map_or(0, |left| left.times) + 1;
-    left_out.retain(|left| left.name != name);
-    left_out.push(LeftOut {
-        name,
-        until: now().saturating_add(schedule::left_out_for(times)),
-        times,
-        says: trouble.says.clone(),
-        to_do: trouble.to_do.clone(),
-    });
 }
 
 /// The record of a new certificate, if it is what was ordered.

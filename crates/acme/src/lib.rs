@@ -30,6 +30,7 @@ mod metrics;
 mod order;
 mod records;
 mod register;
+mod roster;
 mod schedule;
 mod status;
 mod trouble;

@@ -241,6 +241,14 @@ impl Ordering<'_> {
         }
         let mut trouble = Trouble::of(problem, step, host);
         trouble.wait = self.authority.retry_after();
+        // Not every authority says which name it is about (RFC 8555 §6.7.1 is optional).
+        if matches!(trouble.kind, Kind::Refused | Kind::Caa | Kind::Dns) {
+            let blamed = blamed(names, problem.detail.as_deref().unwrap_or_default());
+            if !blamed.is_empty() {
+                let about = |name: &Domain| (name.clone(), Trouble::of(problem, step, name));
+                return OrderError::Names(blamed.into_iter().map(about).collect());
+            }
+        }
         OrderError::All(trouble)
     }
 
@@ -253,6 +261,14 @@ impl Ordering<'_> {
             )),
         }
     }
+}
+
+/// The names that a problem is about which names none in a way that programs understand: those besides the
+/// host's that its words contain, or else all besides the host's.
+fn blamed<'a>(names: &'a [Domain], detail: &str) -> Vec<&'a Domain> {
+    let others = names.get(1..).unwrap_or_default();
+    let named: Vec<&Domain> = others.iter().filter(|name| detail.contains(name.as_str())).collect();
+    if named.is_empty() { others.iter().collect() } else { named }
 }
 
 fn find<'a>(wanted: &'a [Wanted], name: &str) -> Option<&'a Wanted> {
@@ -307,4 +323,20 @@ fn no_such_way(says: String) -> Trouble {
 
 fn here(what: &str) -> OrderError {
     OrderError::All(Trouble::new(Kind::Here, format!("On this machine: {what}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_is_blamed_and_never_the_host() {
+        let names: Vec<Domain> =
+            ["clinic.test", "a.clinic.test", "b.test"].map(|n| Domain::parse(n).unwrap()).into();
+        assert_eq!(blamed(&names, "not for \"a.clinic.test\""), [&names[1]]);
+        assert_eq!(blamed(&names, "not for somebody"), [&names[1], &names[2]]);
+        assert!(blamed(&names[..1], "not for clinic.test").is_empty());
+    }
 }

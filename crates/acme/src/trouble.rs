@@ -120,6 +120,15 @@ impl Trouble {
         Self { kind, says: says.into(), to_do: words::to_do(kind).to_owned(), wait: None }
     }
 
+    /// This, and what happened when it was tried in the other way.
+    pub(crate) fn and(self, then: Self) -> Self {
+        Self {
+            says: format!("{} {}", self.says, then.says),
+            wait: self.wait.max(then.wait),
+            ..self
+        }
+    }
+
     /// What the authority's problem means; `name` is what it is about.
     pub(crate) fn of(problem: &Problem, step: Step, name: &Domain) -> Self {
         let kind = match (Kind::of(problem), step) {

@@ -88,7 +88,7 @@ pub(crate) struct Inner {
     pub(crate) proofs: Proofs,
     metrics: Metrics,
     /// Held by whoever talks to the authority.
-    attempting: tokio::sync::Mutex<()>,
+    pub(crate) attempting: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -263,10 +263,10 @@ impl Acme {
         self.show_what_is_good().await?;
         self.look_at_names().await;
         let now = now();
+        // What the authority says now may make it due.
+        self.ask_window(now).await;
         if self.may_be_due(now) && schedule::may_try(self.progress().next_try, now) {
             self.attempt(None).await;
-        } else {
-            self.ask_window(now).await;
         }
         self.standing();
         Ok(())
