@@ -1,7 +1,7 @@
 //! The partitions, by systemd-repart: nothing is written before everything fits, and the table last of all,
 //! so that a power failure half-way leaves the disk as it was.
 
-use crate::{Failure, console, keys, tool};
+use crate::{Failure, console, disk, keys, tool};
 use serde_json::Value;
 
 /// What the disk is to look like, without the data partition.
@@ -13,16 +13,17 @@ const DATA: &str = "wardpost-data";
 
 /// Makes the data partition if there is none, else lets it grow.
 pub(crate) fn prepare() -> Result<(), Failure> {
+    let disk = disk::find()?;
     loop {
-        match plan() {
+        match disk::take_whole(&disk).and_then(|()| plan(&disk)) {
             Ok(Plan::Keep) => {
                 // A disk that cannot grow is no reason not to start.
-                if let Err(failure) = repart(&["--dry-run=no", PASSPHRASE]) {
+                if let Err(failure) = repart(&disk, &["--dry-run=no", PASSPHRASE]) {
                     eprintln!("wardpost-disk: the partition did not grow: {failure}");
                 }
                 return Ok(());
             }
-            Ok(Plan::Create) => return create(),
+            Ok(Plan::Create) => return create(&disk),
             Err(failure) => {
                 eprintln!("wardpost-disk: {failure}");
                 console::say(&cannot(&failure));
@@ -41,8 +42,8 @@ enum Plan {
     Create,
 }
 
-fn plan() -> Result<Plan, Failure> {
-    let told = repart(&["--dry-run=yes", "--json=short", PASSPHRASE])?;
+fn plan(disk: &str) -> Result<Plan, Failure> {
+    let told = repart(disk, &["--dry-run=yes", "--json=short", PASSPHRASE])?;
     read_plan(&told).ok_or_else(|| format!("systemd-repart told nothing about {DATA}: {told}"))
 }
 
@@ -68,12 +69,14 @@ fn cannot(failure: &str) -> String {
     )
 }
 
-fn create() -> Result<(), Failure> {
+fn create(disk: &str) -> Result<(), Failure> {
     if tool::has_tpm() {
-        console::say("First start: making the encrypted partition for the mail. This takes a minute.");
+        console::say(
+            "First start: making the encrypted partition for the mail. This takes a minute.",
+        );
         let mut args = vec!["--dry-run=no", TPM];
         args.extend(keys::BOUND_TO);
-        match repart(&args) {
+        match repart(disk, &args) {
             Ok(_) => return Ok(()),
             Err(failure) => {
                 eprintln!("wardpost-disk: {failure}");
@@ -87,13 +90,13 @@ fn create() -> Result<(), Failure> {
     let passphrase = console::new_passphrase()?;
     console::say("Making the encrypted partition for the mail. This takes a minute.");
     let file = keys::File::new(&passphrase)?;
-    repart(&["--dry-run=no", PASSPHRASE, &format!("--key-file={}", file.path())]).map(drop)
+    repart(disk, &["--dry-run=no", PASSPHRASE, &format!("--key-file={}", file.path())]).map(drop)
 }
 
-fn repart(args: &[&str]) -> Result<String, Failure> {
+fn repart(disk: &str, args: &[&str]) -> Result<String, Failure> {
     let mut all = vec!["--no-pager", COMMON];
-    // The disk this system was started from.
     all.extend(args);
+    all.push(disk);
     tool::run("systemd-repart", &all)
 }
 

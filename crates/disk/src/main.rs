@@ -6,6 +6,7 @@
 //! somebody has confirmed one on the set-up page.
 
 mod console;
+mod disk;
 mod keys;
 mod layout;
 mod recovery;

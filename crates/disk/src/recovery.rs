@@ -44,7 +44,9 @@ fn seal_again(typed: &[String]) {
         let mut args = vec!["--wipe-slot=tpm2"];
         args.extend(BOUND_TO);
         match enroll(passphrase, &args) {
-            Ok(_) => return eprintln!("wardpost-disk: this machine's TPM opens the disk from now on"),
+            Ok(_) => {
+                return eprintln!("wardpost-disk: this machine's TPM opens the disk from now on");
+            }
             Err(failure) => eprintln!("wardpost-disk: the TPM did not take the key: {failure}"),
         }
     }
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn the_users_number() {
-        let passwd = "root:x:0:0::/root:/bin/sh\nwardpost:x:899:898::/var/lib/wardpost:/usr/sbin/nologin\n";
+        let passwd =
+            "root:x:0:0::/root:/bin/sh\nwardpost:x:899:898::/var/lib/wardpost:/usr/sbin/nologin\n";
         assert_eq!(read_owner(passwd), Some((899, 898)));
         assert_eq!(read_owner("root:x:0:0::/:/"), None);
     }

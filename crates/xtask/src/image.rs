@@ -40,16 +40,20 @@ pub(crate) struct Options {
     keys: Option<PathBuf>,
     /// A folder with programs that were built before, instead of building them.
     programs: Option<PathBuf>,
+    /// Begin with the packages that the build before installed, though Debian may have newer ones.
+    quick: bool,
 }
 
 impl Options {
-    /// Reads `--keys DIR` and `--programs DIR`.
+    /// Reads `--keys DIR`, `--programs DIR` and `--quick`.
     pub(crate) fn read(words: &[&str]) -> Option<Self> {
         let mut options = Self::default();
-        for pair in words.chunks(2) {
-            match pair {
-                ["--keys", folder] => options.keys = Some(folder.into()),
-                ["--programs", folder] => options.programs = Some(folder.into()),
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--keys" => options.keys = Some(words.next()?.into()),
+                "--programs" => options.programs = Some(words.next()?.into()),
+                "--quick" => options.quick = true,
                 _ => return None,
             }
         }
@@ -70,7 +74,7 @@ pub(crate) fn build(options: &Options) -> Result<Built, Failure> {
     stage(&work, options.programs.as_deref().unwrap_or(&built))?;
     sign_with(&tools, &work, options.keys.as_deref())?;
     let version = env!("CARGO_PKG_VERSION");
-    mkosi(&tools, &work, version)?;
+    mkosi(&tools, &work, version, options.quick)?;
     let built = pack(&tools, &work, version)?;
     tell(&work, version, start)?;
     Ok(built)
@@ -147,8 +151,8 @@ fn sign_with(tools: &Tools, work: &Path, given: Option<&Path>) -> Outcome {
     Ok(())
 }
 
-fn mkosi(tools: &Tools, work: &Path, version: &str) -> Outcome {
-    for folder in ["out", "packages", "space"] {
+fn mkosi(tools: &Tools, work: &Path, version: &str, quick: bool) -> Outcome {
+    for folder in ["out", "packages", "space", "cache"] {
         let folder = work.join(folder);
         fs::create_dir_all(&folder).map_err(|e| failure(&folder, &e))?;
     }
@@ -157,6 +161,9 @@ fn mkosi(tools: &Tools, work: &Path, version: &str) -> Outcome {
     mkosi.args(["--extra-tree", "/work/stage", "--output-directory", "/work/out"]);
     mkosi.args(["--package-cache-dir", "/work/packages", "--workspace-directory", "/work/space"]);
     mkosi.args(["--source-date-epoch", &commit_time()]);
+    if quick {
+        mkosi.args(["--incremental", "yes", "--cache-directory", "/work/cache"]);
+    }
     for (option, file) in [
         ("--secure-boot-key", "boot.key"),
         ("--secure-boot-certificate", "boot.crt"),
@@ -173,7 +180,8 @@ fn mkosi(tools: &Tools, work: &Path, version: &str) -> Outcome {
 /// The time stamp of all files in the image: that of the commit it is made from.
 fn commit_time() -> String {
     let told = Command::new("git").args(["log", "-1", "--format=%ct"]).output();
-    let told = told.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
+    let told =
+        told.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
     // Sources without a history, from an archive: any time will do that is always the same.
     if told.is_empty() { "1767225600".to_owned() } else { told }
 }
@@ -193,7 +201,11 @@ fn pack(tools: &Tools, work: &Path, version: &str) -> Result<Built, Failure> {
 /// Says what was made.
 fn tell(work: &Path, version: &str, start: Instant) -> Outcome {
     let out = work.join("out");
-    eprintln!("xtask: image {version} made in {} s, in {}", start.elapsed().as_secs(), out.display());
+    eprintln!(
+        "xtask: image {version} made in {} s, in {}",
+        start.elapsed().as_secs(),
+        out.display()
+    );
     for entry in fs::read_dir(&out).map_err(|e| failure(&out, &e))?.flatten() {
         let size = entry.metadata().map(|m| m.len()).unwrap_or(0);
         eprintln!("  {:>7.1} MB  {}", size as f64 / 1e6, entry.file_name().to_string_lossy());

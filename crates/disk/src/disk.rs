@@ -1,0 +1,85 @@
+//! The disk that this system was started from.
+
+use crate::{Failure, tool};
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// The device of the whole disk that holds the verified root.
+pub(crate) fn find() -> Result<String, Failure> {
+    let root =
+        fs::canonicalize("/dev/mapper/root").map_err(|e| format!("/dev/mapper/root: {e}"))?;
+    let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    whole(Path::new("/sys/class/block"), &name)
+}
+
+/// The disk below a device-mapper device: the folder that its first partition's folder is in.
+fn whole(classes: &Path, mapped: &str) -> Result<String, Failure> {
+    let slaves = classes.join(mapped).join("slaves");
+    let failure = |e: std::io::Error| format!("{}: {e}", slaves.display());
+    let partition = fs::read_dir(&slaves).map_err(failure)?.flatten().next();
+    let partition = partition.ok_or_else(|| format!("{} is empty", slaves.display()))?;
+    let partition = fs::canonicalize(partition.path()).map_err(failure)?;
+    let disk = partition.parent().and_then(Path::file_name).unwrap_or_default();
+    Ok(format!("/dev/{}", disk.to_string_lossy()))
+}
+
+/// Moves the partition table's second half to the end of a disk that is larger than the image was: only then
+/// does the rest of it count as free. Written only where that is needed.
+pub(crate) fn take_whole(disk: &str) -> Result<(), Failure> {
+    if !is_longer(disk).map_err(|e| format!("{disk}: {e}"))? {
+        return Ok(());
+    }
+    let relocate = ["--no-reread", "--no-tell-kernel", "--relocate", "gpt-bak-std", disk];
+    tool::run("sfdisk", &relocate).map(drop)
+}
+
+fn is_longer(disk: &str) -> std::io::Result<bool> {
+    let name = disk.trim_start_matches("/dev/");
+    let sector = number(&format!("/sys/class/block/{name}/queue/logical_block_size"))?.max(512);
+    // In units of 512 bytes, whatever the disk's own are.
+    let sectors = number(&format!("/sys/class/block/{name}/size"))? * 512 / sector;
+    let mut header = [0; 92];
+    let mut file = fs::File::open(disk)?;
+    file.seek(SeekFrom::Start(sector))?;
+    file.read_exact(&mut header)?;
+    Ok(second_half(&header).is_some_and(|at| at + 1 < sectors))
+}
+
+/// Where a GPT header says that its second half is (UEFI 2.10 §5.3.2).
+fn second_half(header: &[u8; 92]) -> Option<u64> {
+    let (signature, rest) = header.split_at(8);
+    let at = rest.get(24..32)?.try_into().ok()?;
+    (signature == b"EFI PART").then(|| u64::from_le_bytes(at))
+}
+
+fn number(path: &str) -> std::io::Result<u64> {
+    let text = fs::read_to_string(path)?;
+    text.trim().parse().map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_tells_where_the_other_is() {
+        let mut header = [0; 92];
+        assert_eq!(second_half(&header), None);
+        header[..8].copy_from_slice(b"EFI PART");
+        header[32..40].copy_from_slice(&3_213_351_u64.to_le_bytes());
+        assert_eq!(second_half(&header), Some(3_213_351));
+    }
+
+    #[test]
+    fn the_disk_of_a_partition() {
+        let folder = std::env::temp_dir().join(format!("wardpost-disk-{}", std::process::id()));
+        let partition = folder.join("devices/vda/vda2");
+        fs::create_dir_all(&partition).unwrap();
+        fs::create_dir_all(folder.join("class/dm-0/slaves")).unwrap();
+        std::os::unix::fs::symlink(&partition, folder.join("class/dm-0/slaves/vda2")).unwrap();
+        assert_eq!(whole(&folder.join("class"), "dm-0").unwrap(), "/dev/vda");
+        assert!(whole(&folder.join("class"), "dm-1").is_err());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
