@@ -11,12 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// What is built: one version's files.
-pub(crate) struct Built {
-    /// The image for hypervisors, compressed.
-    pub(crate) qcow2: PathBuf,
-}
-
 /// Files of `systemd/`, and where they go (systemd/README.md).
 const UNITS: &[(&str, &str)] = &[
     ("wardpost.service", "usr/lib/systemd/system/wardpost.service"),
@@ -42,10 +36,12 @@ pub(crate) struct Options {
     programs: Option<PathBuf>,
     /// Begin with the packages that the build before installed, though Debian may have newer ones.
     quick: bool,
+    /// Of the test: everything, not only what every change is checked with.
+    all: bool,
 }
 
 impl Options {
-    /// Reads `--keys DIR`, `--programs DIR` and `--quick`.
+    /// Reads `--keys DIR`, `--programs DIR`, `--quick` and `--all`.
     pub(crate) fn read(words: &[&str]) -> Option<Self> {
         let mut options = Self::default();
         let mut words = words.iter();
@@ -54,6 +50,7 @@ impl Options {
                 "--keys" => options.keys = Some(words.next()?.into()),
                 "--programs" => options.programs = Some(words.next()?.into()),
                 "--quick" => options.quick = true,
+                "--all" => options.all = true,
                 _ => return None,
             }
         }
@@ -61,8 +58,23 @@ impl Options {
     }
 }
 
-/// Builds the programs and then the image.
-pub(crate) fn build(options: &Options) -> Result<Built, Failure> {
+/// Builds the image, boots it in a virtual machine and checks what a practice relies on.
+pub(crate) fn test(options: &Options) -> Outcome {
+    packages::install(packages::TEST)?;
+    cargo::run(&["build", "--package", "wardpost-tests", "--bin", "wardpost-image-test"])?;
+    let image = build(options)?;
+    let tools = Tools::ready()?;
+    let (tree, folder) = (tools.tree().display().to_string(), Tools::folder().join("test"));
+    let (image, folder) = (image.display().to_string(), folder.display().to_string());
+    let mut words = vec!["--tools", &tree, "--image", &image, "--folder", &folder];
+    if options.all {
+        words.push("--all");
+    }
+    cargo::run_program("wardpost-image-test", &words)
+}
+
+/// Builds the programs and then the image; gives the one for hypervisors.
+pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
     packages::install(packages::BUILD)?;
     if options.programs.is_none() {
         cargo::run(&["build", "--package", "wardpost", "--package", "wardpost-disk"])?;
@@ -75,9 +87,9 @@ pub(crate) fn build(options: &Options) -> Result<Built, Failure> {
     sign_with(&tools, &work, options.keys.as_deref())?;
     let version = env!("CARGO_PKG_VERSION");
     mkosi(&tools, &work, version, options.quick)?;
-    let built = pack(&tools, &work, version)?;
+    let qcow2 = pack(&tools, &work, version)?;
     tell(&work, version, start)?;
-    Ok(built)
+    Ok(qcow2)
 }
 
 /// Lays out what goes into the image besides Debian's packages.
@@ -187,7 +199,7 @@ fn commit_time() -> String {
 }
 
 /// Packs the image for hypervisors, and leaves the sparse one for disks beside it.
-fn pack(tools: &Tools, work: &Path, version: &str) -> Result<Built, Failure> {
+fn pack(tools: &Tools, work: &Path, version: &str) -> Result<PathBuf, Failure> {
     let raw = format!("out/wardpost-{version}.raw");
     fs::rename(work.join("out/wardpost.raw"), work.join(&raw)).map_err(|e| failure(work, &e))?;
     let qcow2 = format!("out/wardpost-{version}.qcow2");
@@ -195,7 +207,7 @@ fn pack(tools: &Tools, work: &Path, version: &str) -> Result<Built, Failure> {
     convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2"]);
     convert.args(["-o", "compression_type=zstd", &raw, &qcow2]);
     cargo::checked(convert)?;
-    Ok(Built { qcow2: work.join(qcow2) })
+    Ok(work.join(qcow2))
 }
 
 /// Says what was made.

@@ -57,7 +57,8 @@ impl Tools {
         fs::create_dir_all(Self::folder()).map_err(|e| failure(&Self::folder(), &e))?;
         let mut make = Command::new("mmdebstrap");
         make.args(["--variant=apt", "--quiet", "--aptopt=APT::Install-Recommends \"false\""]);
-        make.arg("--dpkgopt=path-exclude=/usr/share/man/*").arg("--dpkgopt=path-exclude=/usr/share/doc/*");
+        make.arg("--dpkgopt=path-exclude=/usr/share/man/*")
+            .arg("--dpkgopt=path-exclude=/usr/share/doc/*");
         make.arg(format!("--include={}", packages::TOOLS.join(","))).arg(SUITE).arg(&new);
         cargo::checked(make)?;
         fs::create_dir_all(new.join("work")).map_err(|e| failure(&new, &e))?;
