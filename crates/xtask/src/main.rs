@@ -5,8 +5,8 @@
 //! directory outside the checkout, so that RocksDB's C++ is compiled once for everything.
 
 mod cargo;
-mod image;
 mod deb;
+mod image;
 mod packages;
 mod tidy;
 mod tools;
@@ -42,8 +42,10 @@ Usage: cargo xtask TASK
   bench [smtp|imap|out]  Wardpost beside Postfix and Dovecot in one run, as ratios
   fuzz TARGET [SECS]  fuzz one of tests/fuzz/targets, from its seeds (60 seconds unless told)
   build               the release programs
-  image [--keys DIR] [--programs DIR]
+  image [--keys DIR] [--programs DIR] [--quick]
                       the appliance: a disk image for hypervisors and small PCs (docs/image.md)
+  image test [--all] [the same]
+                      builds it, boots it in a virtual machine, and checks what a practice relies on
   deb [--built]       the Debian package, checked by lintian; --built takes the program that lies there
   tidy                the rules of the house: floors, unsafe, docs links
   ci                  everything that continuous integration checks (`test` included)
@@ -64,13 +66,17 @@ fn main() -> ExitCode {
         Some((&"build", [])) => build(),
         Some((&"deb", [])) => build().and_then(|()| deb()),
         Some((&"deb", ["--built"])) => deb(),
-        Some((&"image", rest)) => match image::Options::read(rest) {
-            Some(options) => image::build(&options).map(drop),
-            None => {
-                eprint!("{USAGE}");
-                return ExitCode::from(2);
+        Some((&"image", rest)) => {
+            let is_test = rest.first() == Some(&"test");
+            match image::Options::read(&rest[usize::from(is_test)..]) {
+                Some(options) if is_test => image::test(&options),
+                Some(options) => image::build(&options).map(drop),
+                None => {
+                    eprint!("{USAGE}");
+                    return ExitCode::from(2);
+                }
             }
-        },
+        }
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci(),
         _ => {

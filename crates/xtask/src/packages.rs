@@ -29,6 +29,8 @@ pub(crate) const TEST: &[&str] = &[
     "chromium",
     "chromium-driver",
     "libnss3-tools",
+    "zbar-tools",
+    "oathtool",
     "libgnutls-dane0",
     "libidn12",
     "libnsl2",
