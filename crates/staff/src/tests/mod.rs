@@ -3,4 +3,5 @@
 mod admin;
 mod devices;
 mod house;
+mod people;
 mod signing;
