@@ -26,7 +26,10 @@ fn installed(folder: &Path) -> Result<Machine> {
     let machine = Machine::unpack(folder)?;
     fs::copy(package()?, machine.path("/root/wardpost.deb"))?;
     machine.chroot(&["dpkg", "-i", "/root/wardpost.deb"])?;
-    machine.write("/etc/systemd/system/wardpost.service.d/TEMPORARY.conf", "[Service]\nExecStart=\nExecStart=/usr/bin/wardpost serve\n")?;
+    machine.write(
+        "/etc/systemd/system/wardpost.service.d/TEMPORARY.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/wardpost serve\n",
+    )?;
     Ok(machine)
 }
 
@@ -58,8 +61,12 @@ fn box_03_package_serves_and_keeps_its_data() -> Result<()> {
     assert!(!machine.path("/etc/wardpost/system.key").exists());
     let key = fs::read(machine.path(KEY))?;
     assert!(fs::read_to_string(machine.path("/var/lib/wardpost/FORMAT")).is_ok());
-    let added = ["sh", "-c", "echo three blind mice on a bus | setpriv --reuid wardpost --regid wardpost \
-                  --clear-groups wardpost account add dana@clinic.test --password-stdin"];
+    let added = [
+        "sh",
+        "-c",
+        "echo three blind mice on a bus | setpriv --reuid wardpost --regid wardpost \
+                  --clear-groups wardpost account add dana@clinic.test --password-stdin",
+    ];
     running.run(&added)?;
     running.run(&["systemctl", "reload", "wardpost"])?;
     wait_for("the reload", Duration::from_secs(30), || {
@@ -135,13 +142,26 @@ fn box_03_no_firewall_no_mail_server() -> Result<()> {
 /// systemd's own judgement of the units, and nft's of the rules, both on a small system without `/etc/protocols`.
 fn units_are_sound(machine: &Machine) -> Result<()> {
     assert!(!machine.path("/etc/protocols").exists(), "netbase would hide what it is needed for");
-    machine.chroot(&["unshare", "--net", "nft", "--check", "--file", "/usr/lib/wardpost/firewall.nft"])?;
+    machine.chroot(&[
+        "unshare",
+        "--net",
+        "nft",
+        "--check",
+        "--file",
+        "/usr/lib/wardpost/firewall.nft",
+    ])?;
     for unit in UNITS {
         let complaints = machine.chroot(&["systemd-analyze", "verify", unit])?;
         assert_eq!(complaints.trim(), "", "{unit}");
         let installed = unit.replace("tty1", "");
         let file = format!("/usr/lib/systemd/system/{installed}");
-        let said = machine.chroot(&["systemd-analyze", "security", "--offline=true", "--no-pager", &file])?;
+        let said = machine.chroot(&[
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            "--no-pager",
+            &file,
+        ])?;
         let exposed = said.lines().rev().find_map(|line| {
             line.split_once("Overall exposure level for")?.1.split_whitespace().nth(1)?.parse().ok()
         });

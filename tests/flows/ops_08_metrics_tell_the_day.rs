@@ -14,20 +14,7 @@ use wardpost_tests::{Result, run};
 #[test]
 fn ops_08_metrics_tell_the_day() -> Result<()> {
     let practice = Practice::open()?;
-    let hospital = HOSPITAL.start(&practice.lab)?;
-    let plainmail = PLAINMAIL.start(&practice.lab)?;
-    let letter = Letter::send(&practice, "pat@plainmail.test")?;
-    expect_pickup(&practice, &plainmail, &letter)?;
-    let text = message(&practice.dana, "ward@hospital.test", "x", "to the ward");
-    practice.submit(&practice.dana, &["ward@hospital.test"], &text)?;
-    hospital.wait_for_message("to the ward", PATIENCE)?;
-    let text = message("a@hospital.test", &practice.dana, "x", "y");
-    practice.stranger()?.send("a@hospital.test", &[&practice.dana], &text)?;
-    let mut clear = Smtp::connect(practice.wardpost.mx())?;
-    clear.must("EHLO x.test", 250)?;
-    clear.must("MAIL FROM:<a@plainmail.test>", 530)?;
-    let mut guess = Imap::connect(practice.wardpost.imaps(), &practice.lab.ca, HOSTNAME)?;
-    assert!(guess.must("LOGIN dana wrong-password").is_err());
+    let _day = a_day(&practice)?;
     let _open = practice.imap(&practice.dana)?;
 
     let metrics = scrape(&practice)?;
@@ -56,6 +43,25 @@ fn ops_08_metrics_tell_the_day() -> Result<()> {
         assert!(value(name).is_some_and(|value| value > 0.0), "{name} in {metrics:#?}");
     }
     Ok(())
+}
+
+/// What happens on a day of a practice; the servers it happened with.
+pub(crate) fn a_day(practice: &Practice) -> Result<impl Sized + use<>> {
+    let hospital = HOSPITAL.start(&practice.lab)?;
+    let plainmail = PLAINMAIL.start(&practice.lab)?;
+    let letter = Letter::send(practice, "pat@plainmail.test")?;
+    expect_pickup(practice, &plainmail, &letter)?;
+    let text = message(&practice.dana, "ward@hospital.test", "x", "to the ward");
+    practice.submit(&practice.dana, &["ward@hospital.test"], &text)?;
+    hospital.wait_for_message("to the ward", PATIENCE)?;
+    let text = message("a@hospital.test", &practice.dana, "x", "y");
+    practice.stranger()?.send("a@hospital.test", &[&practice.dana], &text)?;
+    let mut clear = Smtp::connect(practice.wardpost.mx())?;
+    clear.must("EHLO x.test", 250)?;
+    clear.must("MAIL FROM:<a@plainmail.test>", 530)?;
+    let mut guess = Imap::connect(practice.wardpost.imaps(), &practice.lab.ca, HOSTNAME)?;
+    assert!(guess.must("LOGIN dana wrong-password").is_err());
+    Ok((hospital, plainmail, clear, guess))
 }
 
 /// Every sample by its name and labels.

@@ -126,7 +126,16 @@ impl Running<'_> {
     fn enter(&self, words: &[&str]) -> Result<Output> {
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &self.leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--root"])
+            .args([
+                "--target",
+                &self.leader,
+                "--mount",
+                "--uts",
+                "--ipc",
+                "--net",
+                "--pid",
+                "--root",
+            ])
             .arg("--wd=/")
             .args(words)
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

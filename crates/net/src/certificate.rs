@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
-use wardpost_mail::Domain;
+use wardpost_mail::{Domain, Secret};
 use wardpost_verdict::{Fingerprint, Roots};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -147,6 +147,13 @@ pub(crate) fn self_signed_key(dir: &Path) -> Result<OwnKey, TlsError> {
     let (_, path) = self_signed_paths(dir);
     let missing = || TlsError::PrivateKey { path: path.clone(), error: "it is gone".into() };
     OwnKey::read(&path)?.ok_or_else(missing)
+}
+
+/// The private key in a PEM file, in whichever DER form it has.
+pub(crate) fn read_key(path: &Path) -> Result<Secret<Vec<u8>>, TlsError> {
+    let key = PrivateKeyDer::from_pem_file(path)
+        .map_err(|e| TlsError::PrivateKey { path: path.to_owned(), error: e.to_string() })?;
+    Ok(Secret::new(key.secret_der().to_vec()))
 }
 
 pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

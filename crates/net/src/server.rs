@@ -1,8 +1,8 @@
 //! Answering TLS handshakes.
 
 use crate::certificate::{
-    CertificateFacts, Identity, PROVIDER, parse_identity, read_identity, replace_self_signed,
-    self_signed, self_signed_key,
+    CertificateFacts, Identity, PROVIDER, parse_identity, read_identity, read_key,
+    replace_self_signed, self_signed, self_signed_key,
 };
 use crate::challenge::Challenges;
 use crate::own_key::OwnKey;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
-use wardpost_mail::Domain;
+use wardpost_mail::{Domain, Secret};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, Error)]
@@ -282,6 +282,22 @@ impl ServerTls {
     /// The certificate in use itself, in DER: for its fingerprint.
     pub fn certificate_der(&self) -> Vec<u8> {
         self.current.identity.load().key.cert.first().map(|der| der.to_vec()).unwrap_or_default()
+    }
+
+    /// The certificates in use, our own first, and the key that goes with it, in DER: to sign with. Touches the
+    /// disk: not for async threads.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn signing_identity(&self) -> Result<(Vec<Vec<u8>>, Secret<Vec<u8>>), TlsError> {
+        let key = match &self.current.source {
+            Source::Files { key, .. } => read_key(key)?,
+            Source::SelfSigned { dir, .. } | Source::Issued { dir, .. } => {
+                self_signed_key(dir)?.pkcs8()
+            }
+        };
+        let chain = &self.current.identity.load().key.cert;
+        Ok((chain.iter().map(|der| der.to_vec()).collect(), key))
     }
 
     /// Puts another key, and a new certificate for it, in place of the self-signed one, for new

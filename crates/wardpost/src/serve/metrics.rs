@@ -20,8 +20,10 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use wardpost_config::Config;
 use wardpost_directory::Directory;
 use wardpost_net::{Accepted, ServerTls, Shutdown};
 use wardpost_parcel::{ParcelStats, Parcels};
@@ -44,11 +46,12 @@ pub(crate) struct MetricsPage {
     policies: Policies,
     tls: ServerTls,
     guard: Guard,
+    data_dir: PathBuf,
     counted: Mutex<Option<(Instant, ParcelStats)>>,
 }
 
 impl MetricsPage {
-    pub(crate) fn new(roles: &Roles, state: &State, tls: &ServerTls) -> Self {
+    pub(crate) fn new(config: &Config, roles: &Roles, state: &State, tls: &ServerTls) -> Self {
         Self {
             registry: roles.registry.clone(),
             store: state.store.clone(),
@@ -58,6 +61,7 @@ impl MetricsPage {
             policies: roles.policies.clone(),
             tls: tls.clone(),
             guard: roles.scraping.clone(),
+            data_dir: config.data_dir.clone(),
             counted: Mutex::new(None),
         }
     }
@@ -101,6 +105,7 @@ impl MetricsPage {
         families.extend(self.directory_families());
         families.extend(self.policy_families());
         families.extend(self.store_families());
+        families.extend(self.disk_families());
         families
     }
 
@@ -238,6 +243,26 @@ impl MetricsPage {
     }
 }
 
+impl MetricsPage {
+    /// Room on the disk that the data lies on; nothing if the system does not say.
+    fn disk_families(&self) -> Vec<MetricFamily> {
+        let Ok(disk) = rustix::fs::statvfs(&self.data_dir) else { return Vec::new() };
+        let octets = |blocks: u64| blocks as f64 * disk.f_frsize as f64;
+        vec![
+            gauge(
+                "wardpost_disk_size_bytes",
+                "Size of the disk that the data lies on",
+                octets(disk.f_blocks),
+            ),
+            gauge(
+                "wardpost_disk_available_bytes",
+                "What the data may still take of its disk",
+                octets(disk.f_bavail),
+            ),
+        ]
+    }
+}
+
 async fn metrics(
     Shared((page, visitor)): Shared<(Arc<MetricsPage>, Visitor)>,
     headers: HeaderMap,
@@ -318,7 +343,6 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
     use std::path::Path;
-    use wardpost_config::Config;
     use wardpost_dns::HickoryResolver;
     use wardpost_mail::Domain;
 
@@ -330,7 +354,7 @@ mod tests {
         let tls = ServerTls::self_signed(directory, &host).unwrap();
         let resolver = HickoryResolver::new(&["127.0.0.1:53".parse().unwrap()]).unwrap();
         let roles = Roles::new(&config, &state, &tls, resolver).unwrap();
-        MetricsPage::new(&roles, &state, &tls)
+        MetricsPage::new(&config, &roles, &state, &tls)
     }
 
     #[tokio::test]
