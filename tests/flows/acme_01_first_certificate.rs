@@ -32,7 +32,7 @@ fn handshake(wardpost: &Wardpost, protocols: &str) -> Result<String> {
 
 #[test]
 fn acme_01_port_80_proves_the_name() -> Result<()> {
-    let practice = Certified::open(Manners { bad_nonces: 50, ..Manners::default() })?;
+    let practice = Certified::open(Manners { bad_nonces: 25, ..Manners::default() })?;
     let view = practice.certified()?;
     assert_eq!(view["self_signed"], false, "{view}");
     assert!(has_name(&view, HOSTNAME) && view["acme"]["last_failure"].is_null(), "{view}");

@@ -71,7 +71,7 @@ fn tls_03_testssl_finds_nothing() -> Result<()> {
 }
 
 /// Protocols, ciphers, forward secrecy, vulnerabilities.
-fn scan(address: SocketAddr, words: &[&str], report: &Path) -> Result<()> {
+pub(crate) fn scan(address: SocketAddr, words: &[&str], report: &Path) -> Result<()> {
     let output = Command::new("testssl")
         .args(["--quiet", "--color", "0", "--warnings", "batch", "--nodns", "min"])
         .args(["--ip", &address.ip().to_string(), "-p", "-s", "-f", "-U"])
@@ -87,7 +87,7 @@ fn scan(address: SocketAddr, words: &[&str], report: &Path) -> Result<()> {
 }
 
 /// What is wrong with a report.
-fn judge(report: &Path) -> Result<Vec<String>> {
+pub(crate) fn judge(report: &Path) -> Result<Vec<String>> {
     let findings: Vec<Value> = serde_json::from_str(&fs::read_to_string(report)?)?;
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let mut wrong = Vec::new();

@@ -1,7 +1,7 @@
 //! A real ACME authority: Pebble, at `https://ca.acme.test:14000/dir` on host 46 of a world whose zones
 //! [`zone`] is in. It validates on the ports of the lab's Wardpost, by the lab's DNS.
 
-use crate::ca::Ca;
+use crate::ca::{Ca, Pair};
 use crate::knot::{Proof, Zone};
 use crate::process::Process;
 use crate::{Lab, Plan, Result, debian, run, wait_for};
@@ -84,14 +84,27 @@ impl Pebble {
         Ok(this)
     }
 
+    /// Starts one whose own certificate has expired.
+    ///
+    /// # Errors
+    /// As [`Pebble::start`].
+    pub fn start_expired(lab: &Lab, manners: Manners) -> Result<Self> {
+        let mut this = Self::prepare_with(lab, manners, &lab.ca.issue_expired(&[NAME])?)?;
+        this.run()?;
+        Ok(this)
+    }
+
     /// Gets everything ready, and starts nothing.
     ///
     /// # Errors
     /// When a file cannot be written, or the program cannot be had.
     pub fn prepare(lab: &Lab, manners: Manners) -> Result<Self> {
+        Self::prepare_with(lab, manners, &lab.ca.issue(&[NAME])?)
+    }
+
+    fn prepare_with(lab: &Lab, manners: Manners, pair: &Pair) -> Result<Self> {
         let folder = lab.folder("pebble")?;
         let ip = lab.host(HOST);
-        let pair = lab.ca.issue(&[NAME, &ip.to_string()])?;
         let config = serde_json::json!({ "pebble": {
             "listenAddress": format!("{ip}:14000"),
             "managementListenAddress": format!("{ip}:15000"),

@@ -43,6 +43,7 @@ impl Acme {
         let replaces = self.replaces();
         let mut roster = self.roster(asked)?;
         let mut renewed_account = false;
+        let mut last = None;
         for _ in 0..MAX_ORDERS {
             let ordering = Ordering {
                 authority: &self.0.authority,
@@ -68,16 +69,17 @@ impl Acme {
                     account = self.account().await?;
                 }
                 OrderError::All(trouble) => return Err(self.with_clock(trouble)),
+                OrderError::Chance(trouble) => last = Some(trouble),
                 OrderError::Names(failed) => {
                     let failed = self.with_dns(failed).await;
                     roster.fail(failed, now()).map_err(|trouble| self.with_clock(trouble))?;
                 }
             }
         }
-        Err(Trouble::new(
-            Kind::Authority,
-            "The certificate authority refused one name after the other.",
-        ))
+        Err(last.unwrap_or_else(|| {
+            let says = "The certificate authority refused one name after the other.";
+            Trouble::new(Kind::Authority, says)
+        }))
     }
 
     /// The next key when it is ready or wished for; else the one in use, which others may know by its

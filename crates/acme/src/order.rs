@@ -2,7 +2,7 @@
 
 use crate::answers::Answers;
 use crate::authority::{Authority, NoAnswer};
-use crate::trouble::{Kind, Step, Trouble};
+use crate::trouble::{Kind, Step, Trouble, is_bad_nonce};
 use instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType, Error,
     Identifier, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
@@ -50,6 +50,8 @@ pub(crate) enum OrderError {
     Names(Vec<(Domain, Trouble)>),
     /// Everything failed.
     All(Trouble),
+    /// Everything failed by chance: another order may do.
+    Chance(Trouble),
 }
 
 /// Where the proofs are shown.
@@ -163,7 +165,7 @@ impl Ordering<'_> {
 
     fn unready(&self, error: Error, wanted: &Wanted) -> OrderError {
         match &error {
-            Error::Api(problem) => {
+            Error::Api(problem) if !is_bad_nonce(problem) => {
                 let trouble = Trouble::of(problem, Step::Proof(wanted.way), &wanted.name);
                 OrderError::Names(vec![(wanted.name.clone(), trouble)])
             }
@@ -241,6 +243,9 @@ impl Ordering<'_> {
         }
         let mut trouble = Trouble::of(problem, step, host);
         trouble.wait = self.authority.retry_after();
+        if is_bad_nonce(problem) {
+            return OrderError::Chance(trouble);
+        }
         // Not every authority says which name it is about (RFC 8555 §6.7.1 is optional).
         if matches!(trouble.kind, Kind::Refused | Kind::Caa | Kind::Dns) {
             let blamed = blamed(names, problem.detail.as_deref().unwrap_or_default());

@@ -6,6 +6,7 @@
 //! the account that there is.
 
 use crate::authority::{Authority, NoAnswer};
+use crate::trouble::is_bad_nonce;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -196,10 +197,6 @@ fn problem(answer: &Response<Vec<u8>>) -> RegisterError {
         }
         Err(_) => RegisterError::Answer("it is an error without a reason"),
     }
-}
-
-fn is_bad_nonce(problem: &Problem) -> bool {
-    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce")
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ impl Kind {
             "connection" | "tls" => Self::NotReachable,
             "dns" => Self::Dns,
             "caa" => Self::Caa,
+            // Some authorities say so of whom they never reached.
+            "unauthorized" | "incorrectResponse" if never_reached(problem) => Self::NotReachable,
             "unauthorized" | "incorrectResponse" => Self::WrongAnswer,
             "rateLimited" => Self::RateLimited,
             "externalAccountRequired" => Self::Binding,
@@ -150,10 +152,25 @@ impl Trouble {
         if let Some(detail) = words::detail(problem) {
             says.push_str(" The authority says: ");
             says.push_str(&detail);
+            if !detail.ends_with(['.', '!', '?']) {
+                says.push('.');
+            }
         }
         let to_do = words::to_do_at(kind, step);
         Self { kind, says, to_do: to_do.to_owned(), wait: None }
     }
+}
+
+fn never_reached(problem: &Problem) -> bool {
+    let detail = problem.detail.as_deref().unwrap_or_default().to_lowercase();
+    ["failed to connect", "connection refused", "timeout"]
+        .iter()
+        .any(|words| detail.contains(words))
+}
+
+/// Whether the authority took a nonce of its own for a used one (RFC 8555 §6.5), and that again and again.
+pub(crate) fn is_bad_nonce(problem: &Problem) -> bool {
+    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce")
 }
 
 fn is_closed(problem: &Problem) -> bool {
@@ -209,12 +226,23 @@ mod tests {
             assert_eq!(trouble.kind, kind, "{name}");
             assert!(!trouble.to_do.is_empty() && trouble.says.contains("mail.clinic.test"));
             assert!(
-                trouble.says.ends_with("The authority says: A detail of theirs"),
+                trouble.says.ends_with("The authority says: A detail of theirs."),
                 "{trouble:?}"
             );
         }
         let busy = trouble("serverInternal", 500, Step::Account { bound: true });
         assert_eq!(busy.kind, Kind::Authority, "its own trouble is not ours");
+    }
+
+    #[test]
+    fn whoever_was_never_reached_did_not_answer() {
+        let problem = Problem {
+            r#type: Some("urn:ietf:params:acme:error:incorrectResponse".into()),
+            detail: Some("Failed to connect to 192.0.2.1:443 for the tls-alpn-01 challenge".into()),
+            status: Some(403),
+            subproblems: Vec::new(),
+        };
+        assert_eq!(Kind::of(&problem), Kind::NotReachable);
     }
 
     #[test]

@@ -230,14 +230,18 @@ impl Acme {
     /// Looks after the certificate, until it is aborted. The ports on which names are proven must be
     /// served by then.
     pub async fn run(self) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             if let Err(error) = self.tick().await {
                 tracing::error!(%error, "acme: certificates could not be looked after");
             }
+            tokio::time::sleep(self.until_next_tick()).await;
         }
+    }
+
+    /// A certificate that has ended is not shown for another minute.
+    fn until_next_tick(&self) -> Duration {
+        let ends = self.status().ends.map_or(i64::MAX, |ends| ends.saturating_sub(now()));
+        TICK.min(Duration::from_secs(u64::try_from(ends).unwrap_or(0).max(1)))
     }
 
     /// Orders a certificate now, whether or not it is time. An authority that has asked us to wait is not
