@@ -40,6 +40,20 @@ impl Chromium {
     ) -> Result<Self> {
         let folder = lab.folder("browsers")?.join(name);
         trust(&folder, &lab.ca.root)?;
+        let mut hosts = format!("MAP {HOSTNAME} {}", wardpost.https().ip());
+        for (name, address) in others {
+            hosts.push_str(&format!(", MAP {name} {address}"));
+        }
+        Self::start_in(folder, &hosts, &[])
+    }
+
+    /// Starts a browser in a folder of its own that finds the hosts which Chromium's rules `hosts` name, with
+    /// `more` arguments.
+    ///
+    /// # Errors
+    /// When Chromium or its driver is missing or does not start.
+    pub fn start_in(folder: PathBuf, hosts: &str, more: &[String]) -> Result<Self> {
+        fs::create_dir_all(&folder)?;
         let log = folder.join("log");
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").env("HOME", &folder).env("TMPDIR", &folder);
@@ -49,19 +63,17 @@ impl Chromium {
             let rest = said.split("started successfully on port ").nth(1)?;
             rest.split_once('.')?.0.parse::<u16>().ok()
         })?;
-        let mut hosts = format!("MAP {HOSTNAME} {}", wardpost.https().ip());
-        for (name, address) in others {
-            hosts.push_str(&format!(", MAP {name} {address}"));
-        }
+        let mut args = vec![
+            "--headless=new".to_owned(),
+            // The tests run as root, where Chromium's own sandbox does not work.
+            "--no-sandbox".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            format!("--host-resolver-rules={hosts}, MAP * ~NOTFOUND"),
+        ];
+        args.extend(more.iter().cloned());
         let options = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": {
-                "args": [
-                    "--headless=new",
-                    // The tests run as root, where Chromium's own sandbox does not work.
-                    "--no-sandbox",
-                    "--disable-dev-shm-usage",
-                    format!("--host-resolver-rules={hosts}, MAP * ~NOTFOUND"),
-                ],
+                "args": args,
                 "mobileEmulation": {
                     "deviceMetrics": { "width": 360, "height": 740, "pixelRatio": 2.0 },
                 },
@@ -158,6 +170,35 @@ impl Chromium {
         let entries = self.post("se/log", &json!({ "type": "browser" }))?;
         let entries = entries.as_array().cloned().unwrap_or_default();
         Ok(entries.iter().map(|entry| entry["message"].to_string()).collect())
+    }
+
+    /// Changes the window: its width, whether it is a phone's, and whether its owner likes it dark.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub fn look(&self, width: u32, phone: bool, dark: bool) -> Result<()> {
+        let size =
+            json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": phone });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size)?;
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", &media).map(|_| ())
+    }
+
+    /// Takes a picture of the whole page.
+    ///
+    /// # Errors
+    /// When the browser is gone or the file cannot be written.
+    pub fn picture(&self, file: &Path) -> Result<()> {
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let answer = self.devtools("Page.captureScreenshot", &whole)?;
+        let data = answer["data"].as_str().ok_or("no picture")?;
+        fs::write(file, data_encoding::BASE64.decode(data.as_bytes())?)?;
+        Ok(())
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) -> Result<Value> {
+        self.post("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// The browser's home folder.

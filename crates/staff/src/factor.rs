@@ -34,6 +34,7 @@ struct New<'a> {
     who: &'a SignedIn,
     here: &'static str,
     qr: String,
+    uri: Secret<String>,
     written: Secret<String>,
     error: Option<&'static str>,
 }
@@ -75,7 +76,7 @@ impl Staff {
         let uri = second_factor::uri(secret, &self.settings.practice, &address);
         let qr = qr_svg(uri.expose(), "Code for the authenticator app");
         let written = second_factor::written(secret);
-        let new = New { shell: &self.shell, who, here: HERE, qr, written, error };
+        let new = New { shell: &self.shell, who, here: HERE, qr, uri, written, error };
         with_script(page(status, &new))
     }
 }
