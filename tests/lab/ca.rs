@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// The authority: its certificate in a file, its key in memory.
 pub struct Ca {
@@ -77,11 +78,35 @@ impl Ca {
         self.issue_valid_from(names, 2020, 2021)
     }
 
+    /// A certificate by this authority that began a year ago and ends in so many days.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn issue_ending_in(&self, names: &[&str], days: u64) -> Result<Pair> {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        // Half a day, so that it is the same number of days during a flow.
+        let until = SystemTime::now() + DAY * u32::try_from(days)? + DAY / 2;
+        self.issue_for(names, |params| {
+            params.not_before = (SystemTime::now() - DAY * 365).into();
+            params.not_after = until.into();
+        })
+    }
+
     fn issue_valid_from(&self, names: &[&str], from: i32, until: i32) -> Result<Pair> {
+        self.issue_for(names, |params| {
+            params.not_before = date_time_ymd(from, 1, 1);
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    }
+
+    fn issue_for(
+        &self,
+        names: &[&str],
+        times: impl FnOnce(&mut CertificateParams),
+    ) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let mut params = leaf(names)?;
-        params.not_before = date_time_ymd(from, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        times(&mut params);
         let certificate = params.signed_by(&key, &self.issuer)?;
         let chain = format!("{}{}", certificate.pem(), fs::read_to_string(&self.root)?);
         self.write(names[0], &chain, &key)

@@ -9,6 +9,7 @@
 pub mod ca;
 pub mod chasquid;
 pub mod chromium;
+pub mod chrony;
 mod debian;
 pub mod destinations;
 pub mod dovecot;

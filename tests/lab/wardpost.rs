@@ -45,6 +45,8 @@ pub struct Wardpost {
     ip: Ipv4Addr,
     /// The size in MiB of the disk of its own that holds the data folder, if it has one.
     disk: Option<u32>,
+    /// It begins with the set-up.
+    new: bool,
 }
 
 impl Wardpost {
@@ -111,7 +113,51 @@ impl Wardpost {
         let folder = lab.folder(who.folder)?;
         let ip = lab.host(who.host);
         fs::write(folder.join("wardpost.toml"), configuration(lab, who, &folder, pair, extra))?;
-        Ok(Self { who, process: None, folder, ip, disk: None })
+        Ok(Self { who, process: None, folder, ip, disk: None, new: false })
+    }
+
+    /// A server that nobody has set up yet, without starting it: what a machine brings along for the
+    /// configuration is there, with the lab's certificate if it is to have one.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn prepare_new(lab: &Lab, certificate: bool) -> Result<Self> {
+        let this = Self { new: true, ..Self::prepare(lab, "")? };
+        let whole = fs::read_to_string(this.config())?;
+        fs::remove_file(this.config())?;
+        let mut seed = String::new();
+        let mut section = "";
+        for line in whole.lines() {
+            section = if line.starts_with('[') { line } else { section };
+            let asked = line.starts_with("hostname") || line.starts_with("domain");
+            if !asked && section != "[practice]" && (certificate || section != "[tls]") {
+                seed.push_str(line);
+                seed.push('\n');
+            }
+        }
+        if !certificate {
+            // Nobody answers there, so the certificate stays self-made.
+            seed.push_str(&format!("[acme]\ndirectory = \"https://{}:14000/dir\"\n", this.ip));
+        }
+        fs::write(this.folder.join("set-up.toml"), seed)?;
+        Ok(this)
+    }
+
+    /// Where the machine tells about its disk.
+    pub fn disk_folder(&self) -> PathBuf {
+        self.folder.join("disk")
+    }
+
+    /// Waits until the set-up is through and mail is served.
+    ///
+    /// # Errors
+    /// When that does not come.
+    pub fn wait_for_ports(&self) -> Result<()> {
+        let ports = [self.mx(), self.submission(), self.imaps(), self.https()];
+        wait_for("Wardpost to listen", Duration::from_secs(60), || {
+            ports.iter().all(|port| TcpStream::connect(port).is_ok()).then_some(())
+        })
+        .map_err(|e| format!("{e}\n{}", self.log()).into())
     }
 
     /// Starts the daemon again after [`Wardpost::kill`] or [`Wardpost::stop`].
@@ -133,8 +179,14 @@ impl Wardpost {
             }
         };
         command.arg("serve").arg("--config").arg(self.config());
+        if self.new {
+            command.arg("--set-up").arg("--disk").arg(self.disk_folder());
+        }
         let mut process = Process::start(&mut command, &self.log_file())?;
-        let ports = [self.mx(), self.submission(), self.imaps(), self.https()];
+        let mut ports = vec![self.https(), self.mx(), self.submission(), self.imaps()];
+        if self.new && !self.config().exists() {
+            ports.truncate(1);
+        }
         wait_for("Wardpost to listen", Duration::from_secs(60), || {
             if process.ended().is_some() {
                 return Some(false);
@@ -299,6 +351,11 @@ impl Wardpost {
 
 fn configuration(lab: &Lab, who: Identity, folder: &Path, pair: &Pair, extra: &str) -> String {
     let (hostname, ip) = (who.hostname, lab.host(who.host));
+    // A lab calls nobody outside, unless a flow says whom.
+    let doctor = match extra.contains("[doctor]") {
+        true => "",
+        false => "[doctor]\nprobe_hosts = []\ntime_servers = []\n",
+    };
     format!(
         "hostname = \"{hostname}\"\n\
          domain = \"{domain}\"\n\
@@ -328,7 +385,7 @@ fn configuration(lab: &Lab, who: Identity, folder: &Path, pair: &Pair, extra: &s
          phone = \"+1 555 0100\"\n\
          [portal]\n\
          url = \"https://{hostname}:8443\"\n\
-         {extra}\n",
+         {doctor}{extra}\n",
         domain = who.domain,
         folder = folder.display(),
         certificate = pair.certificate.display(),

@@ -83,6 +83,24 @@ fn itself(facts: &Facts, certificate: &CertificateFacts) -> Finding {
             day(end),
             joined(&missing)
         );
+        let left_out = certificate.authority.iter().flat_map(|authority| &authority.left_out);
+        if let Some(left) =
+            left_out.into_iter().find(|left| certificate.missing.contains(&left.name))
+        {
+            let why = told(&left.says);
+            let says = format!(
+                "{says} The authority did not take {}: {}.",
+                shown(&left.name),
+                why.trim_end_matches('.')
+            );
+            let to_do = match told(&left.to_do) {
+                empty if empty.is_empty() => {
+                    "It is tried again by itself; look here again tomorrow.".to_owned()
+                }
+                to_do => to_do,
+            };
+            return warning(check, says, to_do);
+        }
         let to_do = match &certificate.authority {
             Some(_) => format!(
                 "Enter the records of these names that the page \"DNS records\" shows; once they lead here, \
@@ -106,7 +124,10 @@ fn renewal(facts: &Facts, authority: &AuthorityFacts) -> Finding {
         Some(next) if next > facts.when => format!(" It is tried again on {}.", moment(next)),
         _ => " It is tried again soon.".to_owned(),
     };
-    let failure = told(failure);
+    let failure = match told(failure) {
+        empty if empty.is_empty() => "no reason is known".to_owned(),
+        failure => failure,
+    };
     let says = format!(
         "The last try to get a certificate failed: {}.{again}",
         failure.trim_end_matches('.')

@@ -126,6 +126,8 @@ pub struct HostFacts {
     pub public: Vec<IpAddr>,
     /// What the name leads to.
     pub found: Found,
+    /// Addresses in it that only a network of its own can reach, although nobody said that they are right.
+    pub private: Vec<IpAddr>,
     /// For each address that the name should lead to, or else leads to: the reverse names.
     pub reverse: Vec<ReverseFacts>,
     /// Whether the answer was validated; `None` when it cannot be told.

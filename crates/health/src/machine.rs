@@ -186,7 +186,8 @@ pub(crate) fn store(took: &Result<(), String>) -> Finding {
 }
 
 pub(crate) fn ports(silent: &[String]) -> Finding {
-    match silent {
+    let silent: Vec<String> = silent.iter().map(|service| shown(service)).collect();
+    match silent.as_slice() {
         [] => good(Check::Ports, "All ports answer."),
         some => bad(
             Check::Ports,

@@ -33,9 +33,9 @@ pub(crate) fn dns_server(dns: &DnsFacts) -> Finding {
             check,
             "DNS servers answer, but pass no signatures on (DNSSEC): whoever forges their answers is not \
              noticed, and DANE is out of reach.",
-            "Take the line \"servers\" out of the section [dns] of the configuration, so that this \
-             machine's own resolver is asked; where there is none, ask whoever looks after the network \
-             for \"DNS servers that validate DNSSEC\".",
+            "Ask whoever looks after the network for \"DNS servers that pass DNSSEC signatures on\". Or ask \
+             whoever looks after this server to take the line \"servers\" out of the section [dns] of the \
+             configuration, so that the machine's own resolver is asked.",
         ),
     }
 }
@@ -62,6 +62,15 @@ pub(crate) fn address(facts: &Facts, host: &HostFacts) -> Finding {
         let says = format!("The name {name} leads nowhere: nobody finds this server.");
         return bad(check, says, enter);
     }
+    let private: Vec<IpAddr> =
+        found.iter().copied().filter(|it| host.private.contains(it)).collect();
+    if !private.is_empty() {
+        let says = format!(
+            "The name {name} leads to {}, which only computers of your own network can reach.",
+            joined(&private)
+        );
+        return bad(check, says, enter);
+    }
     if host.public.is_empty() {
         return address_unproven(facts, &found);
     }
@@ -82,7 +91,12 @@ pub(crate) fn address(facts: &Facts, host: &HostFacts) -> Finding {
             joined(&found),
             joined(&absent)
         );
-        return warning(check, says, enter_address(&host.domain, name, &absent));
+        let to_do = format!(
+            "{} If you have just done it, wait an hour. If the server has not got that address any more, ask \
+             whoever looks after it to take it out of the section [publish] of the configuration.",
+            enter_only(&host.domain, name, &absent)
+        );
+        return warning(check, says, to_do);
     }
     good(check, format!("{name} leads to {}.", joined(&found)))
 }
@@ -106,13 +120,20 @@ fn address_unproven(facts: &Facts, found: &[IpAddr]) -> Finding {
             "{name} leads to {}; whether that is this server's public address is not known.",
             joined(found)
         ),
-        "Compare it with the address that the internet provider gave you. If it is the right one, set \
-         \"addresses\" in the section [publish] of the configuration to it, and it is watched from then \
-         on.",
+        "Compare it with the address that the internet provider gave you. If they are the same, all is \
+         well. To have it watched, ask whoever looks after this server to set \"addresses\" in the section \
+         [publish] of the configuration to it.",
     )
 }
 
 fn enter_address(domain: &Domain, name: &Domain, addresses: &[IpAddr]) -> String {
+    format!(
+        "{} Take other A and AAAA records of that name out. If you have just done it, wait an hour.",
+        enter_only(domain, name, addresses)
+    )
+}
+
+fn enter_only(domain: &Domain, name: &Domain, addresses: &[IpAddr]) -> String {
     let one = |address: &IpAddr| {
         let kind = if address.is_ipv4() { "A" } else { "AAAA" };
         format!("{kind} with the value {address}")
@@ -122,9 +143,8 @@ fn enter_address(domain: &Domain, name: &Domain, addresses: &[IpAddr]) -> String
         some => joined(&some.iter().map(one).collect::<Vec<_>>()),
     };
     format!(
-        "Where the domain {domain} was bought, open its DNS page, and enter for the name {name} a record \
-         of type {what}; take other A and AAAA records of that name out. If you have just done it, wait \
-         an hour."
+        "Open the DNS page of the company where the domain {domain} was bought, and enter for the name {name} a \
+         record of type {what}."
     )
 }
 
@@ -225,7 +245,8 @@ pub(crate) fn port_out(out: &PortOutFacts) -> Vec<Finding> {
             ),
             "Call the internet provider and say: \"please unblock outgoing connections to TCP port 25 \
              for our mail server\". If they will not, ask them for the name, user and password of a \
-             smarthost, and set it with `wardpost pin add '*' --smarthost NAME --user USER`.",
+             smarthost, and give them to whoever looks after this server (`wardpost pin add '*' --smarthost \
+             NAME --user USER`).",
         ),
         (0, _) => bad(
             check,
@@ -319,9 +340,9 @@ pub(crate) fn port_in(facts: &Facts, port_in: &PortInFacts) -> Finding {
     if own(true, OwnAnswer::Nobody) {
         let says =
             "This server does not answer on port 25 at its own public address: no mail comes in.";
-        let to_do = "Look whether \"mx\" in the section [listen] of the configuration names this \
-                     address or 0.0.0.0, and restart the machine. If it stays, tell whoever looks after \
-                     the machine's firewall to allow TCP port 25.";
+        let to_do = "Restart the machine. If it stays, ask whoever looks after this server whether \"mx\" \
+                     in the section [listen] of the configuration names this address or 0.0.0.0, and \
+                     whether the machine's firewall allows TCP port 25.";
         return bad(check, says, to_do);
     }
     if own(false, OwnAnswer::We) {

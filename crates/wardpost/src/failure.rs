@@ -18,6 +18,9 @@ pub(crate) enum Failure {
     /// The daemon did not do it.
     #[error("{0}")]
     Daemon(#[from] ClientError),
+    /// What is wrong was said already.
+    #[error("")]
+    Said,
     /// Anything else, in words for a person.
     #[error("{0}")]
     Failed(String),
@@ -46,7 +49,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Usage(_) => ExitCode::from(2),
-            Self::Daemon(_) | Self::Failed(_) => ExitCode::from(1),
+            Self::Daemon(_) | Self::Said | Self::Failed(_) => ExitCode::from(1),
         }
     }
 }

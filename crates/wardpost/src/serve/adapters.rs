@@ -16,6 +16,7 @@ use wardpost_config::Config;
 use wardpost_courier::{Courier, HostReport};
 use wardpost_directory::{Directory, DkimAlgorithm, DkimKey, Resolution};
 use wardpost_dns::ValidatedBy;
+use wardpost_health::{Examiner, Report};
 use wardpost_mail::{Address, Domain};
 use wardpost_net::ServerTls;
 use wardpost_pins::{Pin, Pins};
@@ -64,6 +65,7 @@ pub(crate) struct Program {
     mta_sts: Option<OwnPolicy>,
     addresses: Vec<IpAddr>,
     authorities: Vec<String>,
+    examiner: OnceLock<Arc<dyn Examiner>>,
 }
 
 impl Program {
@@ -78,7 +80,14 @@ impl Program {
             mta_sts: mta_sts(config),
             addresses: config.publish.addresses.clone(),
             authorities: authorities(config),
+            examiner: OnceLock::new(),
         }
+    }
+
+    /// Learns who examines the daemon.
+    pub(crate) fn examined_by(&self, examiner: Arc<dyn Examiner>) {
+        // Set once, at the start.
+        let _ = self.examiner.set(examiner);
     }
 
     /// Learns where we listen.
@@ -126,6 +135,14 @@ impl Host for Program {
 
     fn mta_sts(&self) -> Option<OwnPolicy> {
         self.mta_sts.clone()
+    }
+
+    fn health(&self) -> Option<Report> {
+        self.examiner.get()?.latest().map(|report| (*report).clone())
+    }
+
+    fn examiner(&self) -> Option<Arc<dyn Examiner>> {
+        self.examiner.get().cloned()
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
