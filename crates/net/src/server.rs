@@ -79,6 +79,9 @@ pub enum TlsError {
     Settings(#[from] rustls::Error),
 }
 
+/// Certificates, our own first, and the key that goes with it, in DER.
+type SigningIdentity = (Vec<Vec<u8>>, Secret<Vec<u8>>);
+
 /// Where our certificate comes from.
 #[derive(Debug)]
 enum Source {
@@ -289,7 +292,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// When the key cannot be read.
-    pub fn signing_identity(&self) -> Result<(Vec<Vec<u8>>, Secret<Vec<u8>>), TlsError> {
+    pub fn signing_identity(&self) -> Result<SigningIdentity, TlsError> {
         let key = match &self.current.source {
             Source::Files { key, .. } => read_key(key)?,
             Source::SelfSigned { dir, .. } | Source::Issued { dir, .. } => {
