@@ -3,6 +3,7 @@
 
 use crate::doctor::{Found, examine};
 use crate::published::{publish, start, with_pair};
+use std::net::Ipv6Addr;
 use wardpost_tests::knot::{Proof, Zone};
 use wardpost_tests::wardpost::HOSTNAME;
 use wardpost_tests::{DOMAIN, Lab, Result};
@@ -42,6 +43,16 @@ const fn mistake(
     Mistake { without, with, check, state, says, to_do }
 }
 
+/// A second public address, for benchmarks (RFC 5180 §8): those of a lab have no reverse names that anybody
+/// asks for.
+const FAR: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 7);
+
+fn reverse_name() -> String {
+    let nibbles = FAR.octets().into_iter().rev().flat_map(|octet| [octet & 15, octet >> 4]);
+    let nibbles: Vec<String> = nibbles.map(|nibble| format!("{nibble:x}")).collect();
+    format!("{}.ip6.arpa", nibbles.join("."))
+}
+
 const AT_SHOP: &str = "the company where the domain clinic.test was bought";
 
 #[rustfmt::skip]
@@ -76,17 +87,13 @@ const MISTAKES: [Mistake; 24] = [
 
 #[test]
 fn doc_01_mistakes_in_the_zone_are_found() -> Result<()> {
-    let reverse = |lab: [u8; 4], name: &str| {
-        let [a, b, c, d] = lab;
-        Zone::new(
-            "127.in-addr.arpa",
-            Proof::Unsigned,
-            &[format!("{d}.{c}.{b}.{a}.in-addr.arpa. PTR {name}.")],
-        )
+    let reverse = |names: &[&str]| {
+        let record = |name: &&str| format!("{}. PTR {name}.", reverse_name());
+        let records: Vec<String> = names.iter().map(record).collect();
+        Zone::new("2.0.0.0.1.0.0.2.ip6.arpa", Proof::Unsigned, &records)
     };
     let lab = Lab::start_with(|plan| {
-        let zone = reverse(plan.host(10).octets(), HOSTNAME);
-        plan.zones.push(zone);
+        plan.zones.push(reverse(&[HOSTNAME]));
         Ok(())
     })?;
     let us = lab.host(10);
@@ -94,7 +101,7 @@ fn doc_01_mistakes_in_the_zone_are_found() -> Result<()> {
     let names: Vec<&str> = [HOSTNAME].into_iter().chain(names.iter().map(String::as_str)).collect();
     let pair = lab.ca.issue(&names)?;
     let wardpost = start(&lab, |text| {
-        format!("{}[publish]\naddresses = [\"{us}\"]\n", with_pair(&text, &pair))
+        format!("{}[publish]\naddresses = [\"{us}\", \"{FAR}\"]\n", with_pair(&text, &pair))
     })?;
     let zone = publish(&lab, &wardpost)?;
     assert!(zone.contains(&format!("\n{HOSTNAME}. A {us}\n")), "{zone}");
@@ -123,24 +130,20 @@ fn doc_01_mistakes_in_the_zone_are_found() -> Result<()> {
 
     // The host's own address hangs together with much else.
     let elsewhere =
-        zone.replace(&format!("{HOSTNAME}. A {us}"), &format!("{HOSTNAME}. A 192.0.2.99"));
+        zone.replace(&format!("{HOSTNAME}. A {us}"), &format!("{HOSTNAME}. A 198.18.0.99"));
     lab.dns.change(&Zone::new(DOMAIN, Proof::Signed, &[elsewhere]))?;
     let found = examine(&wardpost, &[])?;
     let [("bad", says, to_do)] = found.of("dns-address")[..] else { panic!("{found:?}") };
     assert_eq!(
         says,
         format!(
-            "The name {HOSTNAME} leads to 192.0.2.99, but this server's public address is {us}."
+            "The name {HOSTNAME} leads to 198.18.0.99, but this server's public address is {us} and {FAR}."
         )
     );
     assert!(to_do.contains(&format!("A with the value {us}")), "{to_do}");
-    let [("bad", says, _)] = found.of("reverse-dns")[..] else { panic!("{found:?}") };
-    assert!(says.contains("does not lead back"), "{says}");
-    let nowhere: Vec<String> = zone
-        .lines()
-        .filter(|line| !line.starts_with(&format!("{HOSTNAME}. A ")))
-        .map(str::to_owned)
-        .collect();
+    let is_address = |line: &str| line.starts_with(&format!("{HOSTNAME}. A"));
+    let nowhere: Vec<String> =
+        zone.lines().filter(|line| !is_address(line)).map(str::to_owned).collect();
     lab.dns.change(&Zone::new(DOMAIN, Proof::Signed, &nowhere))?;
     let found = examine(&wardpost, &[])?;
     let [("bad", says, _)] = found.of("dns-address")[..] else { panic!("{found:?}") };
@@ -148,18 +151,18 @@ fn doc_01_mistakes_in_the_zone_are_found() -> Result<()> {
 
     // The reverse name.
     lab.dns.change(&Zone::new(DOMAIN, Proof::Signed, &[zone.clone()]))?;
-    lab.dns.change(&reverse(us.octets(), "dialup-7.provider.test"))?;
+    lab.dns.change(&reverse(&["dialup-7.provider.test"]))?;
     let found = examine(&wardpost, &[])?;
     let [("bad", says, to_do)] = found.of("reverse-dns")[..] else { panic!("{found:?}") };
     assert!(says.contains("is dialup-7.provider.test, not mail.clinic.test"), "{says}");
     assert!(
         to_do.contains(&format!(
-            "please set the reverse DNS (PTR) of our address {us} to {HOSTNAME}"
+            "please set the reverse DNS (PTR) of our address {FAR} to {HOSTNAME}"
         )),
         "{to_do}"
     );
     all_good_but(&found, &["reverse-dns"]);
-    lab.dns.change(&Zone::new("127.in-addr.arpa", Proof::Unsigned, &[]))?;
+    lab.dns.change(&reverse(&[]))?;
     let found = examine(&wardpost, &[])?;
     let [("bad", says, _)] = found.of("reverse-dns")[..] else { panic!("{found:?}") };
     assert!(says.contains("has no reverse name"), "{says}");

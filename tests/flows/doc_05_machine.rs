@@ -93,7 +93,8 @@ fn doc_07_a_disk_that_fills_up() -> Result<()> {
 #[test]
 fn doc_08_the_machine_came_up_and_the_daemon_ends() -> Result<()> {
     let lab = Lab::start()?;
-    let mut wardpost = Wardpost::start(&lab)?;
+    let us = lab.host(10);
+    let mut wardpost = Wardpost::start_with(&lab, &format!("[publish]\naddresses = [\"{us}\"]"))?;
     let found = examine(&wardpost, &["--boot"])?;
     for check in ["daemon", "store", "ports"] {
         let [("good", _, "")] = found.of(check)[..] else { panic!("{check}: {found:?}") };

@@ -100,14 +100,18 @@ async fn host(
         addresses = found.values().iter().filter_map(|value| value.parse().ok()).collect();
     }
     addresses.truncate(MAX_ADDRESSES);
+    // In a network of its own nobody asks for reverse names.
+    let seen: Vec<IpAddr> = addresses.iter().copied().filter(|it| is_public(*it)).collect();
     let (reverse, port_in) =
-        tokio::join!(reverse(lookups, &addresses), port_in(settings, parts, &addresses));
+        tokio::join!(reverse(lookups, &seen), port_in(settings, parts, &addresses));
     let signed = match validated {
         Ok(Dnssec::Secure) => Some(true),
         Ok(Dnssec::Insecure) => Some(false),
         _ => None,
     };
-    (HostFacts { domain, public, found, reverse, signed }, port_in)
+    let private = found.values().iter().filter_map(|value| value.parse::<IpAddr>().ok());
+    let private = private.filter(|it| !is_public(*it) && !public.contains(it)).collect();
+    (HostFacts { domain, public, found, private, reverse, signed }, port_in)
 }
 
 async fn reverse(lookups: &Lookups<'_>, addresses: &[IpAddr]) -> Vec<ReverseFacts> {

@@ -4,6 +4,7 @@
 use crate::cli::{DoctorOptions, KitOptions};
 use crate::failure::Failure;
 use crate::kit;
+use crate::serve::set_up::{Ground, is_missing};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use wardpost_net::{CertificateFacts, ServerTls};
 const STARTING: Duration = Duration::from_secs(2);
 /// The same when the machine has just started: an old store may have to be read back first.
 const BOOTING: Duration = Duration::from_secs(15);
-/// Where the daemon is during set-up, when there is no configuration yet.
-const SET_UP_SOCKET: &str = "/var/lib/wardpost/admin.sock";
+/// Where the machine tells about its disk, in case that is asked.
+const DISK: &str = "/run/wardpost-disk";
 
 /// Examines, and says what was found.
 pub(crate) fn doctor(file: &Path, options: &DoctorOptions, json: bool) -> Result<(), Failure> {
@@ -34,8 +35,9 @@ pub(crate) fn doctor(file: &Path, options: &DoctorOptions, json: bool) -> Result
         Ok(config) if options.boot => boot(Some(&config), &config.admin_socket(), &runtime)?,
         Ok(config) => examination(&config, &runtime)?,
         // Before set-up there is none, and all is well all the same.
-        Err(ConfigError::Unreadable { .. }) if options.boot && !file.exists() => {
-            boot(None, Path::new(SET_UP_SOCKET), &runtime)?
+        Err(ConfigError::Unreadable { .. }) if options.boot && is_missing(file) => {
+            let ground = Ground::look(file, Path::new(DISK))?;
+            boot(None, &ground.provisional.admin_socket(), &runtime)?
         }
         Err(error) => return Err(error.into()),
     };

@@ -278,13 +278,12 @@ pub(super) fn caa(group: &[&RecordFacts]) -> Finding {
         );
     }
     let named: Vec<String> = found.iter().map(|name| shown(name)).collect();
-    let named =
-        if named.iter().all(String::is_empty) { "nobody".to_owned() } else { joined(&named) };
-    let says = format!(
-        "The record \"{}\" lets {named} issue certificates, but not our authority: the certificate will not be \
-         renewed.",
-        label(first)
-    );
+    let whom = match named.iter().all(String::is_empty) {
+        true => "lets nobody issue certificates".to_owned(),
+        false => format!("lets {} issue certificates, but not our authority", joined(&named)),
+    };
+    let says =
+        format!("The record \"{}\" {whom}: the certificate will not be renewed.", label(first));
     finding(check, State::Bad, says, enter(first))
 }
 
