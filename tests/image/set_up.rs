@@ -177,10 +177,13 @@ impl Page<'_> {
             self.empty(selector)?;
             self.browser.type_into(selector, text)?;
         }
-        // Sent by the page itself: a click through the driver waits for the next page, and not for long.
-        self.browser.script("setTimeout(() => document.querySelector('main form button[type=submit], main form button').click(), 0)")?;
-        // The old page must be gone before anybody looks for the new one.
-        self.browser.script("document.body.dataset.old = '1'")?;
+        // Sent by the page itself: a click through the driver waits for the next page, and not for long. The
+        // mark goes with the old page, so that nobody takes it for the next.
+        self.browser.script(
+            "document.body.dataset.old = '1'; \
+             const send = document.querySelector('main form button[type=submit], main form button'); \
+             setTimeout(() => send.click(), 0)",
+        )?;
         wait_for("the next page", PATIENCE, || {
             self.browser.script("return !document.body.dataset.old").ok().filter(|new| new == true)
         })?;

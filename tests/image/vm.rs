@@ -172,6 +172,9 @@ impl Vm {
         })?
         .map_err(|()| fs::read_to_string(file("qemu")).unwrap_or_default())?;
         let serial = UnixStream::connect(file("serial"))?;
+        // QEMU writes the log, and stands still when nobody takes what the line says.
+        let mut line = serial.try_clone()?;
+        std::thread::spawn(move || std::io::copy(&mut line, &mut std::io::sink()));
 
         Ok(Self { place: place.clone(), name, qemu, _tpm: tpm, qmp, serial, ports })
     }

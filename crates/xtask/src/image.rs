@@ -6,7 +6,7 @@
 use crate::tools::{Tools, failure};
 use crate::{Failure, Outcome, cargo, packages};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -200,27 +200,68 @@ fn commit_time() -> String {
 
 /// Packs the image for hypervisors, and leaves the sparse one for disks beside it.
 fn pack(tools: &Tools, work: &Path, version: &str) -> Result<PathBuf, Failure> {
-    let raw = format!("out/wardpost-{version}.raw");
-    fs::rename(work.join("out/wardpost.raw"), work.join(&raw)).map_err(|e| failure(work, &e))?;
-    let qcow2 = format!("out/wardpost-{version}.qcow2");
+    let out = work.join("out");
+    let name = |kind: &str| format!("wardpost-{version}.{kind}");
+    for kind in ["raw", "efi", "manifest"] {
+        let made = out.join(format!("wardpost.{kind}"));
+        fs::rename(&made, out.join(name(kind))).map_err(|e| failure(&made, &e))?;
+    }
+    // What mkosi leaves besides: a link, and the initrd, which is in the kernel image.
+    for besides in ["wardpost", "initrd", "initrd.cpio.zst"] {
+        let _ = fs::remove_file(out.join(besides));
+    }
     let mut convert = tools.command(work, "qemu-img");
-    convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2"]);
-    convert.args(["-o", "compression_type=zstd", &raw, &qcow2]);
+    convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"]);
+    convert.arg(format!("out/{}", name("raw"))).arg(format!("out/{}", name("qcow2")));
     cargo::checked(convert)?;
-    Ok(work.join(qcow2))
+    Ok(out.join(name("qcow2")))
 }
 
 /// Says what was made.
 fn tell(work: &Path, version: &str, start: Instant) -> Outcome {
     let out = work.join("out");
-    eprintln!(
-        "xtask: image {version} made in {} s, in {}",
-        start.elapsed().as_secs(),
-        out.display()
-    );
-    for entry in fs::read_dir(&out).map_err(|e| failure(&out, &e))?.flatten() {
-        let size = entry.metadata().map(|m| m.len()).unwrap_or(0);
-        eprintln!("  {:>7.1} MB  {}", size as f64 / 1e6, entry.file_name().to_string_lossy());
+    let seconds = start.elapsed().as_secs();
+    eprintln!("xtask: image {version} made in {seconds} s, in {}", out.display());
+    for kind in ["qcow2", "raw", "efi", "manifest"] {
+        let path = out.join(format!("wardpost-{version}.{kind}"));
+        let data = fs::metadata(&path).map_err(|e| failure(&path, &e))?;
+        let (long, taken) = (data.len() as f64 / 1e6, data.blocks() as f64 * 512.0 / 1e6);
+        eprintln!("  {long:>8.1} MB ({taken:.1} on disk)  {}", path.display());
     }
+    let kernel = out.join(format!("wardpost-{version}.efi"));
+    let kernel = fs::read(&kernel).map_err(|e| failure(&kernel, &e))?;
+    let hash =
+        root_hash(&kernel).ok_or_else(|| Failure::new("the kernel image knows no root hash"))?;
+    eprintln!("  root hash {hash}");
     Ok(())
+}
+
+/// The root hash among the kernel image's arguments.
+fn root_hash(kernel: &[u8]) -> Option<String> {
+    let mark = b"roothash=";
+    let at = kernel.windows(mark.len()).position(|window| window == mark)? + mark.len();
+    let digits: Vec<u8> = kernel[at..].iter().copied().take_while(u8::is_ascii_hexdigit).collect();
+    (digits.len() == 64).then(|| String::from_utf8_lossy(&digits).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let options = Options::read(&["--keys", "a", "--all"]).unwrap();
+        assert!(options.all && !options.quick);
+        assert_eq!(options.keys, Some("a".into()));
+        assert!(Options::read(&["--keys"]).is_none());
+        assert!(Options::read(&["--other"]).is_none());
+    }
+
+    #[test]
+    fn the_root_hash_is_found() {
+        let hash = "0123456789abcdef".repeat(4);
+        let kernel = format!("..ro roothash={hash} quiet");
+        assert_eq!(root_hash(kernel.as_bytes()), Some(hash));
+        assert_eq!(root_hash(b"roothash=abc"), None);
+    }
 }
