@@ -12,6 +12,7 @@ mod acme_07_certificate_ends;
 mod box_01_five_questions_and_there_is_mail;
 mod box_02_phone_is_connected_and_taken_away;
 mod box_03_debian_package;
+mod box_04_programs_set_themselves_up;
 mod box_07_the_helper_is_told;
 mod crash_01_kill_nine_loses_nothing;
 mod crash_02_local_mail_comes_once;

@@ -109,7 +109,11 @@ impl Wardpost {
         Self::prepare_as(lab, PRACTICE, &lab.ca.issue(&[HOSTNAME])?, extra)
     }
 
-    fn prepare_as(lab: &Lab, who: Identity, pair: &Pair, extra: &str) -> Result<Self> {
+    /// Writes the configuration of a Wardpost that is `who`, showing `pair`, without starting anything.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn prepare_as(lab: &Lab, who: Identity, pair: &Pair, extra: &str) -> Result<Self> {
         let folder = lab.folder(who.folder)?;
         let ip = lab.host(who.host);
         fs::write(folder.join("wardpost.toml"), configuration(lab, who, &folder, pair, extra))?;

@@ -58,6 +58,10 @@ pub(crate) async fn apply(
     let done = async {
         let key = system_key(key_file.as_deref())?;
         fill(&config, &key, answers, recovery).await?;
+        if disk_key_confirmed {
+            // Before the end: a key that is on paper must not be made anew at the next start.
+            confirm(data).map_err(|error| written_words(data, &error))?;
+        }
         commit(&machine.config_file, &text)
             .map_err(|error| written_words(&machine.config_file, &error))
     };
@@ -230,10 +234,20 @@ pub fn settle(data: &Path, disk: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if said == WITH_DISK_KEY {
-        write_synced(&data.join(CONFIRMED), b"")?;
+        confirm(data)?;
         remove(&disk.join("recovery-key"))?;
     }
     remove(&mark)?;
+    sync_directory(data)
+}
+
+/// Whether the disk's recovery key was confirmed to be on paper.
+pub(crate) fn is_confirmed(data: &Path) -> bool {
+    data.join(CONFIRMED).exists()
+}
+
+fn confirm(data: &Path) -> io::Result<()> {
+    write_synced(&data.join(CONFIRMED), b"")?;
     sync_directory(data)
 }
 

@@ -105,7 +105,8 @@ impl World for Machine {
 
     fn disk(&self) -> Disk {
         let unlock = small_file(&self.disk.join("unlock")).map(|text| text.expose().clone());
-        Disk { recovery_key: recovery_key(&self.disk), unlock }
+        let on_paper = apply::is_confirmed(&self.provisional.data_dir);
+        Disk { recovery_key: small_file(&self.disk.join("recovery-key")), on_paper, unlock }
     }
 
     fn fetches_certificates(&self) -> bool {
@@ -120,11 +121,6 @@ impl World for Machine {
     ) -> Result<(), NotApplied> {
         apply::apply(self, answers, recovery, disk_key_confirmed).await
     }
-}
-
-/// The disk's recovery key, if the machine has left one.
-pub(crate) fn recovery_key(disk: &Path) -> Option<Secret<String>> {
-    small_file(&disk.join("recovery-key"))
 }
 
 /// A short text; nothing when there is none.

@@ -123,7 +123,7 @@ impl SetUp {
 
     /// A page's name for metrics.
     pub fn page_name(path: &str) -> Option<&'static str> {
-        (path == "/" || path.starts_with("/set-up")).then_some("set-up")
+        path.starts_with("/set-up").then_some("set-up")
     }
 
     pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -36,6 +36,8 @@ pub struct RelayLook {
 pub struct Disk {
     /// The key, as long as nobody confirmed that it is on paper.
     pub recovery_key: Option<Secret<String>>,
+    /// Somebody confirmed it in a set-up before that did not come to its end: it is on that sheet.
+    pub on_paper: bool,
     /// How the disk opens: `tpm`, `passphrase` or `none`; absent where the machine does not say.
     pub unlock: Option<String>,
 }

@@ -18,7 +18,15 @@ use wardpost_keys::{Keyring, SystemKey};
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 /// Files that may lie in a data directory before there is data.
-const TOLERATED: [&str; 2] = ["lost+found", "admin.sock"];
+const TOLERATED: [&str; 6] = [
+    "lost+found",
+    "admin.sock",
+    // The set-up's: its certificate, that it is under way, that the disk's key is on paper.
+    "self-signed.pem",
+    "self-signed.key",
+    "set-up-under-way",
+    "recovery-key-confirmed",
+];
 
 /// A data directory, locked against other processes while this lives.
 #[derive(Debug)]

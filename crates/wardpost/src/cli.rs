@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the daemon.
-    Serve,
+    Serve(ServeOptions),
     /// Check the configuration and the files it names.
     Check,
     /// Make the system key and the practice's recovery kit, if they are not there yet.
@@ -33,8 +33,42 @@ pub(crate) enum Command {
         /// The file to write the new key to (mode 0600). Afterwards `[keys] system_key_file` must name it.
         new_file: PathBuf,
     },
+    /// Is everything as it should be? Examines the server, and says in plain words what is wrong and what to
+    /// do. Ends with 1 if something is bad.
+    Doctor(DoctorOptions),
+    /// The status screen: where the pages are, how the server is, and during set-up the one-time code. Drawn
+    /// anew every five seconds on a terminal, printed once elsewhere.
+    Console(ConsoleOptions),
     #[command(flatten)]
     Control(ControlCommand),
+}
+
+/// How the daemon starts.
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Where there is no configuration yet, ask for one in the browser, and then go on.
+    #[arg(long)]
+    pub(crate) set_up: bool,
+    /// Where the machine hands over the recovery key of its disk.
+    #[arg(long, value_name = "DIRECTORY", default_value = "/run/wardpost-disk", hide = true)]
+    pub(crate) disk: PathBuf,
+}
+
+/// How the status screen is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleOptions {
+    /// Print it once, as plain lines.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// What is examined.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    /// Only whether this machine came up well: the daemon answers, data can be written, the ports listen, the disk
+    /// has room, no systemd unit has failed. Needs no internet.
+    #[arg(long)]
+    pub(crate) boot: bool,
 }
 
 /// What the running daemon does.

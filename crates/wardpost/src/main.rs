@@ -9,7 +9,9 @@
 mod ask;
 mod check;
 mod cli;
+mod console;
 mod control;
+mod doctor;
 mod failure;
 mod kit;
 mod logging;
@@ -21,8 +23,9 @@ mod setup;
 mod system_key;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, ControlCommand};
 use failure::Failure;
+use serve::set_up::is_missing;
 use std::process::ExitCode;
 use wardpost_config::Config;
 
@@ -33,6 +36,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said) => Failure::Said.exit_code(),
         Err(failure) => {
             eprintln!("wardpost: {failure}");
             failure.exit_code()
@@ -42,12 +46,29 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     process::harden();
+    if let Command::Doctor(options) = &cli.command {
+        return doctor::doctor(&cli.config, options, cli.json);
+    }
+    // These have something to say before there is a configuration, too.
+    match &cli.command {
+        Command::Serve(options) if options.set_up && is_missing(&cli.config) => {
+            return serve::set_up(&cli.config, options);
+        }
+        Command::Console(options) => return console::console(&cli.config, options, cli.json),
+        Command::Control(ControlCommand::Status) if is_missing(&cli.config) => {
+            return console::once(&cli.config, cli.json);
+        }
+        _ => {}
+    }
     let config = Config::load(&cli.config)?;
     match cli.command {
-        Command::Serve => serve::serve(config),
+        Command::Serve(options) => serve::serve(config, &options),
         Command::Check => check::check(&config),
         Command::Setup(options) => setup::setup(&config, &options),
         Command::RotateSystemKey { new_file } => setup::rotate_system_key(&config, &new_file),
+        Command::Console(options) => console::console(&cli.config, &options, cli.json),
+        // Before there is a configuration, too: above.
+        Command::Doctor(options) => doctor::doctor(&cli.config, &options, cli.json),
         Command::Control(command) => control::control(&config, command, cli.json),
     }
 }

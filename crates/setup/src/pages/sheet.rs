@@ -26,6 +26,8 @@ struct Page {
     date: String,
     kit: Printed,
     disk: Option<Printed>,
+    /// The disk's key is on a sheet of before.
+    on_paper: bool,
 }
 
 /// A secret on the sheet.
@@ -102,7 +104,9 @@ async fn page(visit: &Visit, errors: Errors, failed: Option<String>) -> Response
     if let Err(response) = make_kit(&visit.set_up).await {
         return response;
     }
-    let disk = visit.set_up.world.disk().recovery_key.as_ref().map(Printed::new);
+    let disk = visit.set_up.world.disk();
+    let on_paper = disk.on_paper && disk.recovery_key.is_none();
+    let disk = disk.recovery_key.as_ref().map(Printed::new);
     let known = {
         let shared = visit.shared();
         let (practice, kit) = (shared.flow.practice(), shared.flow.kit());
@@ -121,6 +125,7 @@ async fn page(visit: &Visit, errors: Errors, failed: Option<String>) -> Response
         date: jiff::Timestamp::now().strftime("%B %-d, %Y").to_string(),
         kit,
         disk,
+        on_paper,
     };
     with_script(render(&page.frame, &page.errors, &page))
 }

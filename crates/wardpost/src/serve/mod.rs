@@ -7,30 +7,37 @@
 
 mod adapters;
 pub(crate) mod certificates;
+mod clients;
 mod dns;
+mod doctor;
 mod metrics;
 mod ports;
 pub(crate) mod publishing;
 mod reports;
 mod roles;
 pub(crate) mod scraping;
+pub(crate) mod set_up;
 mod signals;
 mod site;
 mod staff;
 mod state;
 
+use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::{logging, process, system_key};
 use adapters::{Program, Routes};
 use ports::{Ports, Served};
 use publishing::Publishing;
 use roles::Roles;
+use set_up::{Ground, Welcome};
 use signals::{Signal, Signals};
 use state::State;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 use wardpost_admin::{Admin, Parts};
+use wardpost_checkup::Checkup;
 use wardpost_config::Config;
 use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
@@ -51,31 +58,60 @@ const FIRST_REFRESH: Duration = Duration::from_secs(300);
 const COUNTS: Duration = Duration::from_secs(60);
 
 /// Runs the daemon until it is told to stop.
-pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) fn serve(config: Config, options: &ServeOptions) -> Result<(), Failure> {
     logging::start(&config.log);
+    if options.set_up {
+        set_up::finish(&config, &options.disk);
+    }
+    run(async move |signals| daemon(&config, signals, None).await)
+}
+
+/// Asks the questions of the set-up, and then runs the daemon.
+pub(crate) fn set_up(file: &Path, options: &ServeOptions) -> Result<(), Failure> {
+    let ground = Ground::look(file, &options.disk)?;
+    logging::start(&ground.provisional.log);
+    run(async move |signals| match ground.run(signals).await? {
+        Some((config, welcome)) => daemon(&config, signals, Some(welcome)).await,
+        None => Ok(()),
+    })
+}
+
+fn run(work: impl AsyncFnOnce(&mut Signals) -> Result<(), Failure>) -> Result<(), Failure> {
     process::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("wardpost")
         .enable_all()
         .build()
         .map_err(Failure::during("starting"))?;
-    let result = runtime.block_on(daemon(&config));
+    let result = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(Failure::during("listening for signals"))?;
+        work(&mut signals).await
+    });
     // Sessions that outstayed the drain end here, and nothing waits for them.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn daemon(config: &Config) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(Failure::during("listening for signals"))?;
+/// The daemon; `welcome` is what the set-up left, if it has just ended.
+async fn daemon(
+    config: &Config,
+    signals: &mut Signals,
+    welcome: Option<Welcome>,
+) -> Result<(), Failure> {
     let key: SystemKey = system_key::load_or_create(config)?;
     let state = State::open(config, &key).await?;
     drop(key);
-    let result = serve_state(config, &state, &mut signals).await;
+    let result = serve_state(config, &state, signals, welcome).await;
     state.close().await;
     result
 }
 
-async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> Result<(), Failure> {
+async fn serve_state(
+    config: &Config,
+    state: &State,
+    signals: &mut Signals,
+    welcome: Option<Welcome>,
+) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
     let tls = certificates::server_tls(config, state)?;
     let resolver = dns::resolver(config, &state.store)?;
@@ -92,12 +128,29 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let parts =
         Parts { certifier, ..parts(config, state, &roles, &publishing, Arc::clone(&program)) };
     let admin = Arc::new(Admin::new(parts));
+    let patient = doctor::Patient {
+        config,
+        state,
+        roles: &roles,
+        tls: &tls,
+        publishing: &publishing,
+        resolver: &resolver,
+        acme: acme.as_ref(),
+    };
+    let checkup = doctor::checkup(&patient, &program, &admin)?;
+    program.examined_by(Arc::<Checkup>::clone(&checkup));
     let control = control(config, Arc::clone(&admin), &control_stop)?;
-    let ports = Ports::bind(&config.listen)?;
+    let (done, sockets) = welcome.map(|it| (it.done, (it.https, it.http))).unzip();
+    let ports = Ports::bind(&config.listen, sockets)?;
     program.listening(ports.views());
     let control = tokio::spawn(control);
-    let staff = staff::staff(config, state, &tls, Arc::new(staff::NotYet), admin);
-    let site = site::site(config, state, &tls, &roles, &staff, acme.as_ref())?;
+    let clients = clients::clients(config, state, &tls);
+    let files = Arc::new(clients::Files(clients.clone()));
+    let staff = staff::staff(config, state, &tls, Arc::<Checkup>::clone(&checkup), admin, files);
+    if let Some(done) = done {
+        staff::hand_over(state, &staff, &done).await;
+    }
+    let site = site::site(config, state, &tls, &roles, &staff, &clients, acme.as_ref())?;
     let served = Served { config, state, tls: &tls, roles: &roles, site: &site };
     let running = ports.serve(&served, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
@@ -107,6 +160,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     let watching = tokio::spawn(Arc::clone(&publishing).watch());
     let reporting = tokio::spawn(roles.reporting.clone().run());
     let counting = tokio::spawn(write_counts(state.wall.clone()));
+    let examining = tokio::spawn(checkup.run());
     let certifying = acme.map(|acme| tokio::spawn(acme.run()));
     let watchdog = tokio::spawn(systemd::watchdog());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
@@ -120,6 +174,7 @@ async fn serve_state(config: &Config, state: &State, signals: &mut Signals) -> R
     dns.abort();
     watching.abort();
     counting.abort();
+    examining.abort();
     reporting.abort();
     stop(&shutdown, running, courier).await;
     flush(&state.wall).await;

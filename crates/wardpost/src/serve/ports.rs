@@ -35,18 +35,26 @@ pub(crate) struct Served<'a> {
 }
 
 impl Ports {
-    /// Binds everything that is configured.
-    pub(crate) fn bind(listen: &Listen) -> Result<Self, Failure> {
+    /// Binds everything that is configured; `web` are the sockets of https and http that the set-up had,
+    /// in which browsers wait already.
+    pub(crate) fn bind(
+        listen: &Listen,
+        web: Option<(Listeners, Listeners)>,
+    ) -> Result<Self, Failure> {
         let bind = |service, addresses: &[SocketAddr]| {
             Listeners::bind(service, addresses).map_err(Failure::from_error)
+        };
+        let (https, http) = match web {
+            Some(bound) => bound,
+            None => (bind("https", &listen.https)?, bind("http", &listen.http)?),
         };
         Ok(Self {
             mx: bind("mx", &listen.mx)?,
             submission: bind("submission", &listen.submission)?,
             submissions: bind("submissions", &listen.submissions)?,
             imaps: bind("imaps", &listen.imaps)?,
-            https: bind("https", &listen.https)?,
-            http: bind("http", &listen.http)?,
+            https,
+            http,
             metrics: bind("metrics", &listen.metrics)?,
         })
     }
@@ -81,7 +89,7 @@ impl Ports {
         let submissions = Arc::clone(&roles.submission);
         let imap = Arc::clone(&roles.imap);
         let (https, http) = (Arc::clone(site), Arc::clone(site));
-        let page = Arc::new(MetricsPage::new(roles, state, tls));
+        let page = Arc::new(MetricsPage::new(config, roles, state, tls));
         vec![
             start.service(self.mx, servers, Mx::turned_away, move |accepted, shutdown| {
                 Arc::clone(&mx).serve(accepted, shutdown)
@@ -109,7 +117,7 @@ impl Ports {
 }
 
 /// In TLS from the first byte there is nobody to say anything to.
-fn silently(_why: TooMany) -> Vec<u8> {
+pub(crate) fn silently(_why: TooMany) -> Vec<u8> {
     Vec::new()
 }
 

@@ -2,16 +2,17 @@
 
 use super::state::State;
 use async_trait::async_trait;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use wardpost_config::Config;
-use wardpost_directory::{Directory, DirectoryError};
+use wardpost_directory::{Directory, DirectoryError, Way};
 use wardpost_health::Examiner;
 use wardpost_mail::AccountId;
 use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_publish::records::Source;
-use wardpost_staff::{MailPorts, Parts, Removal, Settings, Staff, Watching};
+use wardpost_setup::Done;
+use wardpost_staff::{MailPorts, Parts, Profiles, Removal, Settings, Staff, Watching};
 
 /// The pages for staff.
 pub(crate) fn staff(
@@ -20,6 +21,7 @@ pub(crate) fn staff(
     tls: &ServerTls,
     examiner: Arc<dyn Examiner>,
     records: Arc<dyn Source>,
+    profiles: Arc<dyn Profiles>,
 ) -> Arc<Staff> {
     let removal =
         Remover { directory: state.directory.clone(), mailboxes: state.mailboxes.clone() };
@@ -28,10 +30,20 @@ pub(crate) fn staff(
         examiner,
         records,
         tls: tls.clone(),
-        profiles: None,
+        profiles: Some(profiles),
         removal: Arc::new(removal),
     };
     Staff::new(settings(config), parts)
+}
+
+/// Lets the first administrator in by the last link of the set-up. Failing that, they sign in.
+pub(crate) async fn hand_over(state: &State, staff: &Staff, done: &Done) {
+    let (address, nobody) = (done.address.to_string(), IpAddr::from(Ipv4Addr::LOCALHOST));
+    let login = state.directory.authenticate(&address, &done.password, nobody, Way::Page).await;
+    match login {
+        Ok(login) => staff.hand_over(&done.token, login),
+        Err(error) => tracing::warn!(%error, "the set-up's last link will ask for the password"),
+    }
 }
 
 fn settings(config: &Config) -> Settings {
