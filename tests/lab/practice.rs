@@ -58,7 +58,11 @@ impl Practice {
         Self::staff(lab, wardpost)
     }
 
-    fn staff(lab: Lab, wardpost: Wardpost) -> Result<Self> {
+    /// Opens with a Wardpost that runs already.
+    ///
+    /// # Errors
+    /// When it takes no accounts.
+    pub fn staff(lab: Lab, wardpost: Wardpost) -> Result<Self> {
         let dana = wardpost.add_account("dana", "Dr. Dana Reyes")?;
         let lee = wardpost.add_account("lee", "Lee Park")?;
         Ok(Self { wardpost, lab, dana, lee })

@@ -15,10 +15,14 @@ async function until(what, ready, seconds = 20) {
   }
 }
 
-// Trusts the authority and saves the password, as the settings dialogs do.
-async function setUp(authority, host, user, password) {
+async function trust(authority) {
   const certificates = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
   certificates.addCertFromBase64(authority, "C,,");
+}
+
+// Trusts the authority and saves the password, as the settings dialogs do.
+async function setUp(authority, host, user, password) {
+  await trust(authority);
   for (const scheme of ["imap", "smtp"]) {
     const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
     const origin = `${scheme}://${host}`;
@@ -109,4 +113,24 @@ async function send(to, subject, text) {
   const composer = await until("the compose window", () => open()?.ComposeIsReady ?? open()?.composeEditorReady ? open() : null);
   composer.goDoCommand("cmd_sendNow");
   await until("the message to be sent and filed", () => !open() || open().closed, 40);
+}
+
+// Sets up an account as the account hub does: from the address alone.
+async function findAndCreate(address, name, password) {
+  const module = of => ChromeUtils.importESModule(`resource:///modules/accountcreation/${of}.sys.mjs`);
+  const { FindConfig } = module("FindConfig");
+  const { AccountConfig } = module("AccountConfig");
+  const { CreateInBackend } = module("CreateInBackend");
+  const signal = new AbortController().signal;
+  const finding = FindConfig.parallelAutoDiscovery(address.split("@")[1], address, signal);
+  const found = await finding.next();
+  if (!found.done || !found.value) throw new Error(`nothing found: ${JSON.stringify(found)}`);
+  const config = found.value;
+  AccountConfig.replaceVariables(config, name, address, password);
+  config.rememberPassword = true;
+  await CreateInBackend.createAccountInBackend(config);
+  const shown = server => [server.type, server.hostname, server.port,
+    server.socketType == Ci.nsMsgSocketType.SSL ? "TLS" : `socket ${server.socketType}`, server.username];
+  await until("the main window", () => pane()?.threadTree);
+  return { source: config.subSource, incoming: shown(config.incoming), outgoing: shown(config.outgoing) };
 }

@@ -36,10 +36,27 @@ impl Thunderbird {
     /// # Errors
     /// When Thunderbird or Xvfb is missing or does not come up.
     pub fn start(lab: &Lab, wardpost: &Wardpost, address: &str, name: &str) -> Result<Self> {
+        let mut this = Self::open(lab, preferences(wardpost, address, name))?;
+        let user = [json!(HOSTNAME), json!(address), json!(PASSWORD)];
+        this.run("setUp(...args)", &[&[authority(lab)?][..], &user].concat())?;
+        Ok(this)
+    }
+
+    /// Starts it without an account. Every name that it asks for is Wardpost's, on any port.
+    ///
+    /// # Errors
+    /// When Thunderbird or Xvfb is missing or does not come up.
+    pub fn start_empty(lab: &Lab, wardpost: &Wardpost) -> Result<Self> {
+        let mut this = Self::open(lab, written(&peace(wardpost)))?;
+        this.run("trust(...args)", &[authority(lab)?])?;
+        Ok(this)
+    }
+
+    fn open(lab: &Lab, preferences: String) -> Result<Self> {
         let folder = lab.folder("thunderbird")?;
         let profile = folder.join("profile");
         fs::create_dir_all(&profile)?;
-        fs::write(profile.join("user.js"), preferences(wardpost, address, name))?;
+        fs::write(profile.join("user.js"), preferences)?;
         let (screen, display) = start_screen(&folder)?;
         let mut command = Command::new("thunderbird");
         command
@@ -55,14 +72,7 @@ impl Thunderbird {
             Marionette::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok()
         })
         .map_err(|e| format!("{e}\n{}", log(&folder)))?;
-        let mut this = Self { marionette, _program: program, _screen: screen, folder };
-        let root = fs::read_to_string(&lab.ca.root)?;
-        let der: String = root.lines().filter(|line| !line.starts_with("-----")).collect();
-        this.run(
-            "setUp(...args)",
-            &[json!(der), json!(HOSTNAME), json!(address), json!(PASSWORD)],
-        )?;
-        Ok(this)
+        Ok(Self { marionette, _program: program, _screen: screen, folder })
     }
 
     /// Runs a script (the body of an asynchronous function, `args` its arguments) with the functions of
@@ -75,6 +85,12 @@ impl Thunderbird {
             .run(&format!("{PRELUDE}\nreturn await {script};"), arguments)
             .map_err(|e| format!("{script}: {e}\n{}", log(&self.folder)).into())
     }
+}
+
+/// The lab's authority, as Thunderbird takes it.
+fn authority(lab: &Lab) -> Result<Value> {
+    let root = fs::read_to_string(&lab.ca.root)?;
+    Ok(json!(root.lines().filter(|line| !line.starts_with("-----")).collect::<String>()))
 }
 
 fn log(folder: &Path) -> String {
@@ -94,9 +110,9 @@ fn start_screen(folder: &Path) -> Result<(Process, String)> {
     Ok((screen, display))
 }
 
-/// The profile's settings: the account, and peace from everything that is not about mail.
-fn preferences(wardpost: &Wardpost, address: &str, name: &str) -> String {
-    let settings = json!({
+/// Settings for peace from everything that is not about mail.
+fn peace(wardpost: &Wardpost) -> Value {
+    json!({
         "network.dns.forceResolve": wardpost.imaps().ip().to_string(),
         "marionette.port": 0,
         "mail.provider.suppress_dialog_on_startup": true,
@@ -107,6 +123,14 @@ fn preferences(wardpost: &Wardpost, address: &str, name: &str) -> String {
         "datareporting.policy.dataSubmissionEnabled": false,
         "app.update.enabled": false,
         "app.donation.eoy.version.viewed": 999,
+        // Mozilla's own list of providers is nowhere near.
+        "mailnews.auto_config_url": "",
+    })
+}
+
+/// The profile's settings: the account, and peace.
+fn preferences(wardpost: &Wardpost, address: &str, name: &str) -> String {
+    let account = json!({
         "mail.accountmanager.accounts": "account1,account2",
         "mail.accountmanager.defaultaccount": "account1",
         "mail.accountmanager.localfoldersserver": "server2",
@@ -138,6 +162,10 @@ fn preferences(wardpost: &Wardpost, address: &str, name: &str) -> String {
         "mail.smtpserver.smtp1.authMethod": 3,
         "mail.smtpserver.smtp1.username": address,
     });
+    written(&peace(wardpost)) + &written(&account)
+}
+
+fn written(settings: &Value) -> String {
     let mut text = String::new();
     for (key, value) in settings.as_object().into_iter().flatten() {
         // Writing to a string cannot fail.
