@@ -105,7 +105,7 @@ impl Group {
             check,
             state: finding.map(|finding| finding.state),
             says: finding.map(|finding| finding.says.clone()).unwrap_or_default(),
-            to_do: finding.map(|finding| finding.to_do.clone()).unwrap_or_default(),
+            to_do: finding.map(|finding| to_do_here(&finding.to_do)).unwrap_or_default(),
             lines: vec![line],
         }
     }
@@ -130,6 +130,16 @@ fn finding_of<'a>(report: &'a Report, check: Check, domain: &Domain) -> Option<&
     let of_check = || report.findings.iter().filter(|finding| finding.check == check.id());
     let own = of_check().find(|finding| finding.about == domain.as_str());
     own.or_else(|| of_check().find(|finding| finding.about.is_empty()))
+}
+
+/// What to do, said on this page: nobody is sent where they are already.
+fn to_do_here(to_do: &str) -> String {
+    match to_do.starts_with("Open the page \"DNS records\"") {
+        true => "Enter this at the company where the domain was bought, on its DNS page. If you have just \
+                 done so, wait an hour and look again."
+            .to_owned(),
+        false => to_do.to_owned(),
+    }
 }
 
 /// Which check a record is looked at in.
