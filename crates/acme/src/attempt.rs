@@ -1,19 +1,20 @@
 //! One attempt to get a certificate: an account, a key, and as many orders as it takes.
 
 use crate::AcmeError;
+use crate::kept::Kept;
 use crate::order::{OrderError, Ordering, Way, trouble};
+use crate::parts::Wish;
 use crate::records::{AccountRecord, CertificateRecord, Progress};
 use crate::register::{RegisterError, register};
 use crate::roster::Roster;
 use crate::schedule::{self, Window};
 use crate::status::LeftOut;
 use crate::trouble::{Kind, Step, Trouble};
-use crate::worker::{Acme, Kept, Wish, now};
+use crate::worker::{Acme, now};
 use instant_acme::{Account, CertificateIdentifier, Error};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::time::{Duration, SystemTime};
-use wardpost_dns::DnsError;
 use wardpost_mail::Domain;
 use wardpost_net::{CertificateFacts, OwnKey};
 use wardpost_publish::Readiness;
@@ -228,11 +229,8 @@ impl Acme {
     async fn with_dns(&self, failed: Vec<(Domain, Trouble)>) -> Vec<(Domain, Trouble)> {
         let mut told = Vec::new();
         for (name, trouble) in failed {
-            let leads_nowhere = trouble.kind == Kind::NotReachable
-                && match self.0.parts.resolver.addresses(&name).await {
-                    Ok(found) => found.value.is_empty(),
-                    Err(error) => error == DnsError::NoSuchDomain,
-                };
+            let leads_nowhere =
+                trouble.kind == Kind::NotReachable && self.leads_nowhere(&name).await;
             let trouble = match leads_nowhere {
                 true => {
                     let says = format!("There is no address of {name} in the DNS.");

@@ -26,8 +26,10 @@
 mod answers;
 mod attempt;
 mod authority;
+mod kept;
 mod metrics;
 mod order;
+mod parts;
 mod records;
 mod register;
 mod roster;
@@ -37,11 +39,13 @@ mod trouble;
 mod words;
 mod worker;
 
+pub use kept::open_tls;
 pub use order::Way;
+pub use parts::{Names, Parts, Settings, Wish};
 pub use register::ExternalAccount;
 pub use status::{Failed, LeftOut, Status};
 pub use trouble::{Kind, Trouble};
-pub use worker::{Acme, Names, Parts, Settings, Wish, open_tls};
+pub use worker::Acme;
 
 use thiserror::Error;
 use wardpost_net::TlsError;

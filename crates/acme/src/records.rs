@@ -74,6 +74,8 @@ pub(crate) struct Progress {
     pub(crate) window: Option<Window>,
     /// When to ask for that again.
     pub(crate) ask_window: i64,
+    /// The host's name was not in the DNS when it failed last: once it is, there is no reason to wait.
+    pub(crate) leads_nowhere: bool,
 }
 
 /// Reads and writes the records.
@@ -203,10 +205,11 @@ mod tests {
             issued: vec![4],
             window: Some(Window { start: 5, end: 6, chosen: 7 }),
             ask_window: 8,
+            leads_nowhere: true,
         };
         let bytes =
             b"\x01\x02\x01\x02\x04\x01s\x01t\x01\x04\x01\x03a.b\x06\x01\x01s\x01t\x01\x01\x01\x08\
-                      \x01\x0a\x0c\x0e\x10";
+                      \x01\x0a\x0c\x0e\x10\x01";
         assert_eq!(record::encode(VERSION, &progress), bytes);
         assert!(record::decode::<Progress>(VERSION, bytes).unwrap() == progress);
     }

@@ -3,26 +3,24 @@
 use crate::AcmeError;
 use crate::attempt::Outcome;
 use crate::authority::{Authority, unix};
+use crate::kept::Kept;
 use crate::metrics::Metrics;
-use crate::order::{Proofs, Way};
+use crate::order::Proofs;
+use crate::parts::{Parts, Settings, Wish};
 use crate::records::{CertificateRecord, Progress, Records};
-use crate::register::ExternalAccount;
 use crate::schedule;
 use crate::status::{Failed, Status};
 use crate::trouble::{Kind, Trouble};
-use async_trait::async_trait;
 use axum::Router;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use wardpost_dns::{OwnRecords, Resolver};
+use wardpost_dns::DnsError;
 use wardpost_mail::{Domain, Secret};
-use wardpost_net::{CertificateFacts, Challenges, Https, OwnKey, ServerTls};
-use wardpost_publish::{KeyPlan, Readiness};
-use wardpost_store::Store;
+use wardpost_net::{Challenges, OwnKey};
+use wardpost_publish::Readiness;
 
 /// How often we look whether there is something to do.
 const TICK: Duration = Duration::from_secs(60);
@@ -30,55 +28,6 @@ const TICK: Duration = Duration::from_secs(60);
 const LOOK_AT_NAMES: i64 = 600;
 /// Most names in a certificate: what public authorities allow.
 const MAX_NAMES: usize = 100;
-
-/// What is set.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Our host name: always in the certificate.
-    pub host: Domain,
-    /// The authority's directory.
-    pub directory: String,
-    /// A mail address for the authority's warnings.
-    pub contact: Option<String>,
-    /// Who we are to an authority that knows its customers.
-    pub external: Option<ExternalAccount>,
-    /// Where names can be proven, best first.
-    pub ways: Vec<Way>,
-}
-
-/// Whoever knows which names there should be.
-#[async_trait]
-pub trait Names: Send + Sync {
-    /// Names besides the host's that should be in the certificate and lead to us now.
-    async fn others(&self) -> Vec<Domain>;
-}
-
-/// What is worked with.
-pub struct Parts {
-    /// Where everything is kept.
-    pub store: Store,
-    /// Our side of TLS, of [`open_tls`].
-    pub tls: ServerTls,
-    /// The plan of keys.
-    pub keys: KeyPlan,
-    /// Our own records in the DNS.
-    pub own: Arc<dyn OwnRecords>,
-    /// Look-ups of the authority's address.
-    pub resolver: Arc<dyn Resolver>,
-    /// HTTPS to the authority, with the roots that it is trusted by.
-    pub https: Https,
-    /// The names.
-    pub names: Arc<dyn Names>,
-}
-
-/// What somebody asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// With the next key of the plan, whether or not its record is published.
-    pub next_key: bool,
-    /// With a new account.
-    pub new_account: bool,
-}
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
@@ -100,56 +49,6 @@ struct State {
     /// Names besides the host's that lead to us, and when that was found out.
     others: Vec<Domain>,
     looked: i64,
-}
-
-/// The certificate that is kept.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(crate) directory: String,
-    pub(crate) chain: String,
-    pub(crate) since: i64,
-    pub(crate) facts: CertificateFacts,
-}
-
-impl Kept {
-    pub(crate) fn of(record: &CertificateRecord) -> Option<Self> {
-        let facts = CertificateFacts::of_chain(&record.chain).ok()?;
-        let (directory, chain) = (record.directory.clone(), record.chain.clone());
-        Some(Self { directory, chain, since: record.since, facts })
-    }
-
-    fn is_good(&self, host: &Domain, now: i64) -> bool {
-        now < self.facts.not_after && self.facts.covers(host)
-    }
-}
-
-/// Our side of TLS with the certificate that is kept, or the self-signed one as long as there is none
-/// that is good. Touches the disk.
-///
-/// # Errors
-/// When a record cannot be read, or a file not be written.
-pub fn open_tls(
-    store: &Store,
-    keys: &KeyPlan,
-    dir: &Path,
-    host: &Domain,
-) -> Result<ServerTls, AcmeError> {
-    let tls = ServerTls::issued(dir, host)?;
-    let record = Records(store.clone()).certificate()?;
-    if let Some(record) = record
-        && let Some(kept) = Kept::of(&record)
-    {
-        let key = OwnKey::from_pkcs8(&Secret::new(record.pkcs8.clone()))?;
-        // One that is neither in use nor comes next is from before somebody used another key.
-        if !keys.is_current_or_next(&key.public_key_info()) {
-            return Ok(tls);
-        }
-        tls.install(&record.chain, &key)?;
-        if !kept.is_good(host, unix(SystemTime::now())) {
-            tls.fall_back()?;
-        }
-    }
-    Ok(tls)
 }
 
 /// Looks after the certificate. Clones share everything.
@@ -269,11 +168,29 @@ impl Acme {
         let now = now();
         // What the authority says now may make it due.
         self.ask_window(now).await;
-        if self.may_be_due(now) && schedule::may_try(self.progress().next_try, now) {
+        if self.may_be_due(now)
+            && (schedule::may_try(self.progress().next_try, now) || self.leads_here_now().await)
+        {
             self.attempt(None).await;
         }
         self.standing();
         Ok(())
+    }
+
+    /// Whether the host's name leads somewhere that led nowhere when it failed: somebody has made the record.
+    async fn leads_here_now(&self) -> bool {
+        let (progress, host) = (self.progress(), &self.0.settings.host);
+        progress.leads_nowhere && !self.leads_nowhere(host).await
+    }
+
+    /// Whether the DNS is sure that a name has no address.
+    pub(crate) async fn leads_nowhere(&self, name: &Domain) -> bool {
+        match self.0.parts.resolver.addresses(name).await {
+            Ok(found) => found.value.is_empty(),
+            Err(DnsError::NoSuchDomain) => true,
+            // Silence proves nothing.
+            Err(_) => false,
+        }
     }
 
     /// The kept certificate while it is good, and else the self-signed one.
@@ -386,6 +303,8 @@ impl Acme {
             "acme: no certificate (see `wardpost tls show`)"
         );
         self.0.metrics.failed(trouble.kind);
+        progress.leads_nowhere =
+            trouble.kind == Kind::Dns && self.leads_nowhere(&self.0.settings.host).await;
         let Trouble { kind, says, to_do, .. } = trouble;
         progress.last_failure = Some(Failed { when: now(), kind, says, to_do });
         // What is known counts even if it cannot be written.
