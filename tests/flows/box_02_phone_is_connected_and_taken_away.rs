@@ -16,6 +16,8 @@ use wardpost_tests::wardpost::{HOSTNAME, PASSWORD};
 use wardpost_tests::{Lab, Result, run, wait_for};
 
 const URL: &str = "https://mail.clinic.test:8443";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, \
+     like Gecko) Version/18.1 Mobile/15E148 Safari/604.1";
 
 #[test]
 fn box_02_phone_is_connected_and_taken_away() -> Result<()> {
@@ -146,6 +148,14 @@ impl Desk {
         fits(&phone)?;
         self.picture_of(&phone, "connect-settings")?;
         let password = phone.script("return document.querySelector('#s-password').textContent")?;
+        let password = password.as_str().ok_or("no app password")?.to_owned();
+        assert!(!settings.contains("iPhone"), "{settings}");
+        phone.pose_as(IPHONE)?;
+        phone.open(&phone.address()?)?;
+        phone.wait_for_text("iPhone, iPad and Mac")?;
+        self.picture_of(&phone, "connect-settings-iphone")?;
+        let profile = download(&phone, "a.button")?;
+        assert!(profile.contains(&password) && profile.contains(HOSTNAME), "{profile}");
 
         let thief = Chromium::start(&practice.lab, &practice.wardpost, "thief", &[])?;
         thief.open(&link)?;
@@ -158,7 +168,7 @@ impl Desk {
         self.browser.open(&format!("{URL}/staff/phone"))?;
         self.browser.wait_for_text("Dana's phone")?;
         self.picture("devices")?;
-        Ok(password.as_str().ok_or("no app password")?.to_owned())
+        Ok(password)
     }
 
     fn takes_the_phone_away(&self) -> Result<()> {
@@ -263,6 +273,19 @@ fn fits(browser: &Chromium) -> Result<()> {
     let widths = browser.script(widths)?;
     assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths}");
     Ok(())
+}
+
+/// The profile that a button downloads, out of its signature.
+fn download(phone: &Chromium, button: &str) -> Result<String> {
+    let folder = phone.save_downloads()?;
+    phone.click(button)?;
+    let file = wait_for("a downloaded profile", Duration::from_secs(20), || {
+        let mut files = fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path());
+        files.find(|file| file.extension().is_some_and(|ending| ending == "mobileconfig"))
+    })?;
+    run(Command::new("openssl")
+        .args(["cms", "-verify", "-noverify", "-inform", "DER", "-in"])
+        .arg(file))
 }
 
 /// What an authenticator app with this key shows now.

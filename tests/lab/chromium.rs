@@ -95,6 +95,15 @@ impl Chromium {
         self.post("url", &json!({ "url": url })).map(|_| ())
     }
 
+    /// Where it is.
+    ///
+    /// # Errors
+    /// When there is no page.
+    pub fn address(&self) -> Result<String> {
+        let url = call("GET", &format!("{}/url", self.session), &Value::Null)?;
+        Ok(url.as_str().unwrap_or_default().to_owned())
+    }
+
     /// Runs JavaScript in the page and gives what it returns.
     ///
     /// # Errors
@@ -195,6 +204,26 @@ impl Chromium {
         let data = answer["data"].as_str().ok_or("no picture")?;
         fs::write(file, data_encoding::BASE64.decode(data.as_bytes())?)?;
         Ok(())
+    }
+
+    /// Says from now on that it is another browser.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub fn pose_as(&self, agent: &str) -> Result<()> {
+        self.devtools("Network.setUserAgentOverride", &json!({ "userAgent": agent })).map(|_| ())
+    }
+
+    /// Saves what it downloads from now on; the answer is the folder.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub fn save_downloads(&self) -> Result<PathBuf> {
+        let folder = self.folder.join("downloads");
+        fs::create_dir_all(&folder)?;
+        let allow = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", &allow)?;
+        Ok(folder)
     }
 
     fn devtools(&self, command: &str, parameters: &Value) -> Result<Value> {
