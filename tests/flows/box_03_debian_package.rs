@@ -26,10 +26,6 @@ fn installed(folder: &Path) -> Result<Machine> {
     let machine = Machine::unpack(folder)?;
     fs::copy(package()?, machine.path("/root/wardpost.deb"))?;
     machine.chroot(&["dpkg", "-i", "/root/wardpost.deb"])?;
-    machine.write(
-        "/etc/systemd/system/wardpost.service.d/TEMPORARY.conf",
-        "[Service]\nExecStart=\nExecStart=/usr/bin/wardpost serve\n",
-    )?;
     Ok(machine)
 }
 
@@ -52,6 +48,12 @@ fn box_03_package_serves_and_keeps_its_data() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let machine = installed(folder.path())?;
     units_are_sound(&machine)?;
+
+    // Fresh from the package it asks its questions, and the status screen knows the code for them.
+    let running = machine.boot()?;
+    asking(&running)?;
+    running.power_off()?;
+
     machine.write("/etc/wardpost/wardpost.toml", CONFIGURATION)?;
 
     let running = machine.boot()?;
@@ -168,6 +170,36 @@ fn units_are_sound(machine: &Machine) -> Result<()> {
         let exposed: f64 = exposed.ok_or_else(|| format!("no number in {said}"))?;
         assert!(exposed <= MOST_EXPOSED, "{unit}: {said}");
     }
+    Ok(())
+}
+
+/// The set-up waits for its five answers.
+fn asking(running: &Running<'_>) -> Result<()> {
+    let page =
+        ["curl", "-sS", "--insecure", "--location", "--max-time", "20", "https://127.0.0.1/"];
+    let page =
+        wait_for("the set-up", Duration::from_secs(60), || running.in_its_network(&page).ok())
+            .map_err(|e| format!("{e}\n{}", running.journal("wardpost")))?;
+    assert!(page.contains("<form") && page.contains("code"), "{page}");
+    // nspawn's console stands in for a terminal; its getty would take it back.
+    running.run(&["systemctl", "stop", "console-getty"])?;
+    for words in [
+        "ip link add wp0 type veth peer name wp1",
+        "ip address add 192.0.2.7/24 dev wp0",
+        "ip link set wp0 up",
+        "ip link set wp1 up",
+    ] {
+        running.in_its_network(&words.split(' ').collect::<Vec<_>>())?;
+    }
+    running.run(&["systemctl", "start", "wardpost-console@console"])?;
+    wait_for("the status screen", Duration::from_secs(30), || {
+        let screen = running.console();
+        (screen.contains("https://192.0.2.7/") && screen.contains("type this code")).then_some(())
+    })
+    .map_err(|e| {
+        let journal = running.journal("wardpost-console@console");
+        format!("{e}\n{journal}\n{}", running.console())
+    })?;
     Ok(())
 }
 

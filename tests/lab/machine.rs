@@ -143,6 +143,14 @@ impl Running<'_> {
         Ok(command.output()?)
     }
 
+    /// Runs a program of this side in its network.
+    ///
+    /// # Errors
+    /// When it fails; the text holds what it said.
+    pub fn in_its_network(&self, words: &[&str]) -> Result<String> {
+        run(Command::new("nsenter").args(["--target", &self.leader, "--net"]).args(words))
+    }
+
     /// What is logged of a unit since this boot.
     pub fn journal(&self, unit: &str) -> String {
         let words = ["journalctl", "-b", "--no-pager", "-o", "cat", "-u", unit];
