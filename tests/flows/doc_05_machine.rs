@@ -86,6 +86,10 @@ fn doc_07_a_disk_that_fills_up() -> Result<()> {
         let [(is, said, _)] = found.of("disk")[..] else { panic!("{found:?}") };
         assert_eq!(is, state, "{said}");
         assert!(said.contains(says), "{said}");
+        // An update is not taken back for want of room.
+        let found = examine(&wardpost, &["--boot"])?;
+        let [(is, _, _)] = found.of("disk")[..] else { panic!("{found:?}") };
+        assert!(["good", "warning"].contains(&is), "{found:?}");
     }
     Ok(())
 }

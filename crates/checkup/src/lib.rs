@@ -184,7 +184,11 @@ impl Examiner for Checkup {
     }
 
     async fn examine_boot(&self) -> Report {
-        judge(&boot::facts(&self.settings, &self.parts).await)
+        let mut report = judge(&boot::facts(&self.settings, &self.parts).await);
+        // No update fills the disk, and going back to the version before does not empty it.
+        let disk = report.findings.iter_mut().filter(|finding| finding.check == Check::Disk.id());
+        disk.for_each(|finding| finding.state = finding.state.min(State::Warning));
+        report
     }
 
     fn latest(&self) -> Option<Arc<Report>> {

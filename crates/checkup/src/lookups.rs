@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use wardpost_dns::{DnsError, Dnssec, OwnKind, OwnRecords, Resolver};
+use wardpost_dns::{DnsError, Dnssec, OwnKind, OwnRecords, Resolver, reverse_name};
 use wardpost_health::facts::{Found, Phase, RecordFacts, RecordKind};
 use wardpost_mail::Domain;
 use wardpost_publish::records::{Listing, Record, RecordId, RecordPhase};
@@ -90,8 +90,10 @@ impl<'a> Lookups<'a> {
 
     /// The reverse names of an address.
     pub(crate) async fn reverse(&self, address: IpAddr) -> Found {
-        let names = self.ask(self.resolver.reverse(address)).await;
-        found(names.map(|names| Some(names.value.iter().map(ToString::to_string).collect())))
+        match reverse_name(address) {
+            Some(name) => self.published(&name, OwnKind::Ptr).await,
+            None => Found::NoSuchName,
+        }
     }
 }
 

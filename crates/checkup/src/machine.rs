@@ -67,6 +67,18 @@ fn word(file: &Path) -> Option<String> {
     std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned())
 }
 
+/// Units that wait for the network or fetch from it: without the internet they fail, and the machine is well
+/// all the same.
+const NETWORK_UNITS: [&str; 7] = [
+    "systemd-networkd-wait-online",
+    "NetworkManager-wait-online",
+    "systemd-time-wait-sync",
+    "chrony-wait",
+    "systemd-sysupdate",
+    "apt-daily",
+    "fwupd-refresh",
+];
+
 /// The names of failed systemd units; `None` when there is no systemd to ask.
 pub async fn failed_units() -> Option<Vec<String>> {
     if !Path::new("/run/systemd/system").exists() {
@@ -81,7 +93,9 @@ pub async fn failed_units() -> Option<Vec<String>> {
 }
 
 fn units(list: &str) -> Vec<String> {
-    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let names = list.lines().filter_map(|line| line.split_whitespace().next());
+    let network = |name: &&str| NETWORK_UNITS.iter().any(|unit| name.starts_with(unit));
+    names.filter(|name| !network(name)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +131,8 @@ mod tests {
 
     #[test]
     fn failed_units_are_read() {
-        let list = "a.service loaded failed failed What it is\nb.mount loaded failed failed B\n";
+        let list = "a.service loaded failed failed What it is\nb.mount loaded failed failed B\n\
+                    systemd-networkd-wait-online.service loaded failed failed Wait for Network\n";
         assert_eq!(units(list), ["a.service", "b.mount"]);
         assert!(units("").is_empty());
     }

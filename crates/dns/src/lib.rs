@@ -38,7 +38,7 @@ mod validation;
 pub use anchor::{AnchorError, TrustAnchor};
 pub use fake::FakeResolver;
 pub use live::HickoryResolver;
-pub use own::{FakeOwn, OwnKind, OwnLook, OwnRecords, Seen};
+pub use own::{FakeOwn, OwnKind, OwnLook, OwnRecords, Seen, reverse_name};
 pub use validation::ValidatedBy;
 pub use wardpost_verdict::{Dnssec, LookupFailure, Tlsa};
 

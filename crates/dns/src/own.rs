@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wardpost_mail::Domain;
@@ -77,6 +77,13 @@ pub enum OwnKind {
     Caa,
     /// Keys: `3 1 1 ab12…`
     Tlsa,
+    /// Names of addresses, at [`reverse_name`].
+    Ptr,
+}
+
+/// The name that the reverse names of an address stand under (RFC 1035 §3.5, RFC 3596 §2.5).
+pub fn reverse_name(address: IpAddr) -> Option<Domain> {
+    Domain::parse(Name::from(address).to_ascii().trim_end_matches('.')).ok()
 }
 
 impl OwnKind {
@@ -89,6 +96,7 @@ impl OwnKind {
             Self::Srv => RecordType::SRV,
             Self::Caa => RecordType::CAA,
             Self::Tlsa => RecordType::TLSA,
+            Self::Ptr => RecordType::PTR,
         }
     }
 }
@@ -108,6 +116,7 @@ fn value(record: &Record) -> Option<String> {
             let flags = if caa.issuer_critical { 128 } else { 0 };
             format!("{flags} {} \"{}\"", caa.tag, String::from_utf8_lossy(&caa.value))
         }
+        RData::PTR(ptr) => ptr.0.to_ascii().to_lowercase(),
         RData::TLSA(_) => tlsa_of(record)?.to_string(),
         _ => return None,
     })

@@ -23,7 +23,7 @@ pub fn judge(facts: &Facts) -> Report {
     findings.extend(facts.clock.as_ref().map(machine::clock));
     findings.extend(facts.disk.as_ref().map(machine::disk));
     findings.extend(facts.opening.map(machine::opening));
-    findings.extend(facts.system_key.map(machine::system_key));
+    findings.extend(facts.system_key.map(|key| machine::system_key(key, facts.opening)));
     findings.extend(facts.queue.as_ref().map(machine::queue));
     findings.extend(facts.backups.map(machine::backups));
     sort(&mut findings);

@@ -104,9 +104,14 @@ pub(crate) fn opening(opening: Opening) -> Finding {
     }
 }
 
-pub(crate) fn system_key(protection: KeyProtection) -> Finding {
+pub(crate) fn system_key(protection: KeyProtection, opening: Option<Opening>) -> Finding {
     let check = Check::SystemKey;
+    let encrypted = matches!(opening, Some(Opening::Tpm | Opening::Passphrase));
     match protection {
+        KeyProtection::Host if encrypted => good(
+            check,
+            "The key that opens all data is sealed by another key, and both are on the encrypted disk.",
+        ),
         KeyProtection::Tpm => {
             good(check, "The key that opens all data is sealed by this machine's TPM.")
         }

@@ -37,6 +37,8 @@ pub(crate) const TEST: &[&str] = &[
     "libevent-2.1-7",
     "libdb5.3",
     "prometheus",
+    "chrony",
+    "faketime",
     "gnupg",
     "python3-dnspython",
     "python3-nacl",

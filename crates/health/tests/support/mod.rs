@@ -4,19 +4,19 @@ use wardpost_health::facts::*;
 use wardpost_mail::Domain;
 
 /// 2 April 2030, noon, UTC.
-pub const NOW: i64 = 1_901_361_600;
-pub const DAY: i64 = 86_400;
+pub(crate) const NOW: i64 = 1_901_361_600;
+pub(crate) const DAY: i64 = 86_400;
 
-pub fn domain(text: &str) -> Domain {
+pub(crate) fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
 }
 
-pub fn values(values: &[&str]) -> Found {
+pub(crate) fn values(values: &[&str]) -> Found {
     Found::Values(values.iter().map(|&value| value.to_owned()).collect())
 }
 
 /// A record that is as it should be.
-pub fn record(kind: RecordKind, name: &str, type_name: &str, wanted: &str) -> RecordFacts {
+pub(crate) fn record(kind: RecordKind, name: &str, type_name: &str, wanted: &str) -> RecordFacts {
     let found = match kind {
         RecordKind::MtaStsHost | RecordKind::Settings => {
             Found::Values(wanted.split(' ').map(str::to_owned).collect())
@@ -35,7 +35,7 @@ pub fn record(kind: RecordKind, name: &str, type_name: &str, wanted: &str) -> Re
 }
 
 /// All records of a domain, all there.
-pub fn records() -> Vec<RecordFacts> {
+pub(crate) fn records() -> Vec<RecordFacts> {
     use RecordKind::*;
     [
         (Mx, "clinic.test", "MX", "10 mail.clinic.test."),
@@ -63,7 +63,7 @@ pub fn records() -> Vec<RecordFacts> {
 }
 
 /// A box that is well.
-pub fn well() -> Facts {
+pub(crate) fn well() -> Facts {
     let us = "203.0.113.7".parse().unwrap();
     Facts {
         dns: Some(DnsFacts { answers: true, validation: DnsValidation::Validated }),
