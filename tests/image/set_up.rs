@@ -135,13 +135,15 @@ pub(crate) fn run_through(vm: &mut Vm, place: &Place) -> Result<Taken> {
     page.fill(&[])?;
     page.reach("#kit", "sheet")?;
     let (kit, disk) = (page.content("#kit-text")?, page.content("#disk-text")?);
-    page.fill(&[("#kit", last_group(&kit)), ("#disk", last_group(&disk))])?;
+    page.fill(&[("#kit", last_groups(&kit, 2)), ("#disk", last_groups(&disk, 1))])?;
     page.reach("a[href^='/staff/welcome/']", "end")?;
     Ok(Taken { browser, recovery_key: disk })
 }
 
-fn last_group(key: &str) -> &str {
-    key.trim().rsplit(['-', ' ', '\n']).next().unwrap_or_default()
+/// The end of a key on paper.
+fn last_groups(key: &str, groups: usize) -> &str {
+    let from = key.rmatch_indices('-').nth(groups - 1).map_or(0, |(at, _)| at + 1);
+    key[from..].trim()
 }
 
 /// What an authenticator app with this key shows now.
@@ -163,12 +165,21 @@ impl Page<'_> {
             "return location.href.startsWith('https:') && !!document.querySelector(\"{selector}\")"
         );
         let outcome = wait_for(&format!("the page {name:?}"), PATIENCE, || {
-            self.browser.script(&here).ok().filter(|found| found == true)
+            let wrong = "return document.querySelector('.wrong')?.textContent ?? ''";
+            match self.browser.script(wrong) {
+                Ok(said) if said.as_str().is_some_and(|said| !said.is_empty()) => Some(Err(said)),
+                _ => self.browser.script(&here).ok().filter(|found| found == true).map(Ok),
+            }
         });
         self.browser.picture(&self.folder.join(format!("page-{name}.png")))?;
-        outcome
-            .map_err(|e| format!("{e}; there is:\n{}", self.browser.text().unwrap_or_default()))?;
-        Ok(())
+        match outcome {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(said)) => Err(format!("before the page {name:?}: {said}").into()),
+            Err(e) => {
+                let there = self.browser.text().unwrap_or_default();
+                Err(format!("{e}; there is:\n{there}").into())
+            }
+        }
     }
 
     /// Types into fields, and sends the page's form. The next page may take its time.

@@ -3,6 +3,7 @@
 use crate::Failure;
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
+use wardpost_mail::Secret;
 
 /// The fewest characters of a passphrase.
 const SHORTEST: usize = 12;
@@ -24,7 +25,7 @@ pub(crate) fn wait_for_enter() {
 }
 
 /// Asks for a new passphrase until the same one, long enough, was typed twice.
-pub(crate) fn new_passphrase() -> Result<String, Failure> {
+pub(crate) fn new_passphrase() -> Result<Secret<String>, Failure> {
     say("This machine has no TPM security chip, so its disk cannot open by itself.\n\n\
          Choose a passphrase now: four or five words that do not belong together are good.\n\
          It will be asked for HERE, on this screen, at EVERY start; without it nobody\n\
@@ -33,11 +34,11 @@ pub(crate) fn new_passphrase() -> Result<String, Failure> {
          the settings of the firmware or of the virtual machine, and start again.)");
     loop {
         let first = ask("New passphrase for the disk:")?;
-        if let Err(complaint) = acceptable(&first) {
+        if let Err(complaint) = acceptable(first.expose()) {
             say(complaint);
             continue;
         }
-        if ask("The same passphrase again:")? == first {
+        if ask("The same passphrase again:")?.expose() == first.expose() {
             return Ok(first);
         }
         say("The two were not the same. Nothing was changed; please try again.");
@@ -53,7 +54,7 @@ fn acceptable(passphrase: &str) -> Result<(), &'static str> {
 
 /// Asks one question; what is typed shows as asterisks. The answer stays in the kernel's keyring for two
 /// minutes under the name that systemd-cryptsetup looks at, so that it need not ask a third time.
-fn ask(question: &str) -> Result<String, Failure> {
+fn ask(question: &str) -> Result<Secret<String>, Failure> {
     let output = Command::new("systemd-ask-password")
         .args(["--keyname=cryptsetup", "--timeout=0", "--", question])
         .stdin(Stdio::inherit())
@@ -63,8 +64,9 @@ fn ask(question: &str) -> Result<String, Failure> {
     if !output.status.success() {
         return Err(format!("systemd-ask-password ended with {}", output.status));
     }
-    let answer = String::from_utf8(output.stdout).map_err(|_| "the passphrase is no UTF-8")?;
-    Ok(answer.trim_end_matches('\n').to_owned())
+    let mut answer = String::from_utf8(output.stdout).map_err(|_| "the passphrase is no UTF-8")?;
+    answer.truncate(answer.trim_end_matches('\n').len());
+    Ok(Secret::new(answer))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
+use wardpost_mail::Secret;
 
 /// The data partition.
 pub(crate) const DEVICE: &str = "/dev/disk/by-partlabel/wardpost-data";
@@ -22,7 +23,7 @@ pub(crate) const BOUND_TO: [&str; 4] = [
 pub(crate) struct File(String);
 
 impl File {
-    pub(crate) fn new(passphrase: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(passphrase: &Secret<String>) -> Result<Self, Failure> {
         let path = format!("/run/wardpost-disk-key.{}", std::process::id());
         let file = Self(path);
         // One of an attempt before.
@@ -32,7 +33,7 @@ impl File {
             .create_new(true)
             .mode(0o600)
             .open(file.path())
-            .and_then(|mut f| f.write_all(passphrase.as_bytes()))
+            .and_then(|mut f| f.write_all(passphrase.expose().as_bytes()))
             .map_err(|e| format!("{}: {e}", file.path()))?;
         Ok(file)
     }
@@ -68,13 +69,13 @@ fn read_slots(table: &str) -> Slots {
 }
 
 /// What was typed at the console to open the disk on this start, if anything was.
-pub(crate) fn typed() -> Vec<String> {
+pub(crate) fn typed() -> Vec<Secret<String>> {
     let known = fs::read_to_string("/proc/keys").unwrap_or_default();
     if known.lines().any(|line| line.contains(" cryptsetup:")) { ask() } else { Vec::new() }
 }
 
 /// From the kernel's keyring, or asked for once more where it has forgotten.
-pub(crate) fn ask() -> Vec<String> {
+pub(crate) fn ask() -> Vec<Secret<String>> {
     let output = Command::new("systemd-ask-password")
         .args(["--accept-cached", "--keyname=cryptsetup", "--multiple", "--no-tty", "--timeout=0"])
         .args(["--", "The disk's passphrase once more, please, to make its recovery key:"])
@@ -83,7 +84,8 @@ pub(crate) fn ask() -> Vec<String> {
         .output();
     match output {
         Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+            let told = Secret::new(String::from_utf8(output.stdout).unwrap_or_default());
+            told.expose().lines().map(|line| Secret::new(line.to_owned())).collect()
         }
         _ => Vec::new(),
     }

@@ -8,6 +8,7 @@ use crate::{Failure, tool};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use wardpost_mail::Secret;
 
 /// Where it is handed over; the set-up page deletes it there.
 const FOLDER: &str = "/run/wardpost-disk";
@@ -31,12 +32,12 @@ pub(crate) fn hand_over() -> Result<(), Failure> {
     if Path::new(CONFIRMED).exists() {
         return Ok(());
     }
-    put("recovery-key", &new_key(&slots, typed)?, owner)
+    put("recovery-key", new_key(&slots, typed)?.expose(), owner)
 }
 
 /// The disk was moved to another machine, or its TPM cleared, and somebody typed the recovery key: from now
 /// on this machine's TPM opens it.
-fn seal_again(typed: &[String]) {
+fn seal_again(typed: &[Secret<String>]) {
     if !tool::has_tpm() {
         return;
     }
@@ -52,7 +53,7 @@ fn seal_again(typed: &[String]) {
     }
 }
 
-fn new_key(slots: &Slots, typed: Vec<String>) -> Result<String, Failure> {
+fn new_key(slots: &Slots, typed: Vec<Secret<String>>) -> Result<Secret<String>, Failure> {
     let make = ["--recovery-key", "--wipe-slot=recovery"];
     let mut last = "nothing was typed".to_owned();
     if slots.tpm {
@@ -74,7 +75,7 @@ fn new_key(slots: &Slots, typed: Vec<String>) -> Result<String, Failure> {
     Err(format!("no recovery key could be made: {last}"))
 }
 
-fn enroll(passphrase: &str, args: &[&str]) -> Result<String, Failure> {
+fn enroll(passphrase: &Secret<String>, args: &[&str]) -> Result<String, Failure> {
     let file = File::new(passphrase)?;
     let unlock = format!("--unlock-key-file={}", file.path());
     let mut all = vec![unlock.as_str()];
@@ -84,11 +85,11 @@ fn enroll(passphrase: &str, args: &[&str]) -> Result<String, Failure> {
 }
 
 /// Eight groups of eight letters (systemd's "modhex").
-fn read_key(told: &str) -> Result<String, Failure> {
+fn read_key(told: &str) -> Result<Secret<String>, Failure> {
     let is_group = |g: &str| g.len() == 8 && g.bytes().all(|b| b"cbdefghijklnrtuv".contains(&b));
     told.split_whitespace()
         .find(|word| word.split('-').count() == 8 && word.split('-').all(is_group))
-        .map(str::to_owned)
+        .map(|word| Secret::new(word.to_owned()))
         // Never the text itself: it may hold the key.
         .ok_or_else(|| "systemd-cryptenroll made a recovery key of an unknown form".to_owned())
 }
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn a_key_is_found_and_nothing_else_is_taken_for_one() {
         let key = "vvccbbdd-eeffgghh-iijjkkll-nnrrttuu-vvccbbdd-eeffgghh-iijjkkll-nnrrttuu";
-        assert_eq!(read_key(&format!("{key}\n")).unwrap(), key);
+        assert_eq!(read_key(&format!("{key}\n")).unwrap().expose(), key);
         assert!(read_key("A secret recovery key has been generated").is_err());
         assert!(read_key("aaaaaaaa-eeffgghh").is_err());
     }

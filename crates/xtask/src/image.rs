@@ -84,9 +84,9 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
     let work = Tools::folder();
     let built = cargo::target_dir().join("release");
     stage(&work, options.programs.as_deref().unwrap_or(&built))?;
-    sign_with(&tools, &work, options.keys.as_deref())?;
+    let (keys, _lent) = sign_with(&tools, &work, options.keys.as_deref())?;
     let version = env!("CARGO_PKG_VERSION");
-    mkosi(&tools, &work, version, options.quick)?;
+    mkosi(&tools, &work, version, keys, options.quick)?;
     let qcow2 = pack(&tools, &work, version)?;
     tell(&work, version, start)?;
     Ok(qcow2)
@@ -139,16 +139,36 @@ fn copy_folder(from: &Path, to: &Path) -> Outcome {
     Ok(())
 }
 
-/// Puts the signing keys where mkosi looks: a release's own, or a pair made for development.
-fn sign_with(tools: &Tools, work: &Path, given: Option<&Path>) -> Outcome {
+/// A release's own signing keys while they are used: gone from the work folder when this ends, so that no
+/// later build signs with them.
+struct Lent(PathBuf);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Not there is gone, too.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What the signing keys are called.
+const KEYS: [&str; 4] = ["boot.key", "boot.crt", "pcr.key", "pcr.crt"];
+
+/// Puts the signing keys where mkosi can read them: a release's own for as long as the answer lives, or a
+/// pair made for development. The answer names their folder within the work folder.
+fn sign_with(
+    tools: &Tools,
+    work: &Path,
+    given: Option<&Path>,
+) -> Result<(&'static str, Option<Lent>), Failure> {
+    if let Some(given) = given {
+        let lent = Lent(work.join("release-keys"));
+        for name in KEYS {
+            put(&given.join(name), &lent.0.join(name), 0o600)?;
+        }
+        return Ok(("release-keys", Some(lent)));
+    }
     let keys = work.join("keys");
     fs::create_dir_all(&keys).map_err(|e| failure(&keys, &e))?;
-    if let Some(given) = given {
-        for name in ["boot.key", "boot.crt", "pcr.key", "pcr.crt"] {
-            put(&given.join(name), &keys.join(format!("release-{name}")), 0o600)?;
-        }
-        return Ok(());
-    }
     for name in ["boot", "pcr"] {
         if keys.join(format!("{name}.crt")).exists() {
             continue;
@@ -160,10 +180,10 @@ fn sign_with(tools: &Tools, work: &Path, given: Option<&Path>) -> Outcome {
         openssl.arg("-out").arg(format!("keys/{name}.crt"));
         cargo::checked(openssl)?;
     }
-    Ok(())
+    Ok(("keys", None))
 }
 
-fn mkosi(tools: &Tools, work: &Path, version: &str, quick: bool) -> Outcome {
+fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> Outcome {
     for folder in ["out", "packages", "space", "cache"] {
         let folder = work.join(folder);
         fs::create_dir_all(&folder).map_err(|e| failure(&folder, &e))?;
@@ -182,9 +202,7 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, quick: bool) -> Outcome {
         ("--sign-expected-pcr-key", "pcr.key"),
         ("--sign-expected-pcr-certificate", "pcr.crt"),
     ] {
-        let release = format!("keys/release-{file}");
-        let file = if work.join(&release).exists() { release } else { format!("keys/{file}") };
-        mkosi.arg(option).arg(format!("/work/{file}"));
+        mkosi.arg(option).arg(format!("/work/{keys}/{file}"));
     }
     cargo::checked(mkosi)
 }
