@@ -193,6 +193,9 @@ impl Desk {
         self.picture("dns")?;
         self.browser.click("details summary")?;
         self.browser.wait_for_text("10 mail.clinic.test.")?;
+        self.browser.open(&format!("{URL}/admin/people"))?;
+        self.browser.wait_for_text("Lee Park")?;
+        self.picture("people")?;
         self.browser.open(&format!("{URL}/admin/watch"))?;
         self.picture("watch")?;
         assert!(!self.browser.text()?.contains("a-token-that"));

@@ -55,13 +55,6 @@ impl Link {
     }
 }
 
-/// A link as the session that made it remembers it.
-#[derive(Clone)]
-pub(crate) struct Connecting {
-    pub(crate) token: String,
-    pub(crate) link: Arc<Link>,
-}
-
 /// What a person types into a mail program.
 pub(crate) struct MailSettings<'a> {
     pub(crate) address: String,

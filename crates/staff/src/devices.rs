@@ -1,7 +1,7 @@
 //! Phones and computers, each with an app password of its own.
 
 use crate::Staff;
-use crate::connect::{Connecting, Link, MailSettings};
+use crate::connect::{Link, MailSettings};
 use crate::form::Filled;
 use crate::session::SignedIn;
 use crate::words;
@@ -146,8 +146,7 @@ pub(crate) async fn add(
     match directory.add_app_password(who.account.id, &who.visitor.unlocked, &name).await {
         Ok(password) => {
             let link = Arc::new(Link::new(who.account.id, name, password));
-            let token = staff.links.begin(Arc::clone(&link), 1);
-            *who.visitor.connecting.lock() = Some(Connecting { token, link });
+            *who.visitor.connecting.lock() = Some(staff.links.begin(link, 1));
             Redirect::to("/staff/phone/new").into_response()
         }
         Err(error) => {
@@ -159,12 +158,8 @@ pub(crate) async fn add(
 
 /// Shows the link as a QR code, and the settings to be typed.
 pub(crate) async fn show(State(staff): State<Arc<Staff>>, who: SignedIn) -> Response {
-    let connecting = {
-        let mut connecting = who.visitor.connecting.lock();
-        connecting.take_if(|it| staff.links.look(&it.token, |_| true).is_none());
-        connecting.clone()
-    };
-    let Some(Connecting { token, link }) = connecting else {
+    let token = who.visitor.connecting.lock().clone().unwrap_or_default();
+    let Some(link) = staff.links.look(&token, |_| true) else {
         return Redirect::to("/staff/phone").into_response();
     };
     let url = format!("{}/staff/connect/{token}", staff.settings.url);

@@ -212,6 +212,7 @@ impl Staff {
             .route("/admin/dns", get(dns::show))
             .route("/admin/dns/zone/{domain}", get(dns::zone))
             .route("/admin/watch", get(watch::show).post(watch::token))
+            .route("/admin/watch/certificate", get(watch::certificate))
             .with_state(Arc::clone(self))
     }
 

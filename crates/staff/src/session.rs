@@ -1,7 +1,6 @@
 //! Who is signed in, as handlers ask for it.
 
 use crate::Staff;
-use crate::connect::Connecting;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -34,8 +33,8 @@ pub(crate) struct Visitor {
     pub(crate) unlocked: Arc<Unlocked>,
     revocation: Revocation,
     form_token: String,
-    /// The device being connected, shown until its link's time is over.
-    pub(crate) connecting: Mutex<Option<Connecting>>,
+    /// The link that connects a device, shown until its time is over.
+    pub(crate) connecting: Mutex<Option<String>>,
     /// A second factor that was shown and is yet to be proven.
     pub(crate) new_factor: Mutex<Option<Secret<Vec<u8>>>>,
 }

@@ -5,9 +5,8 @@ use crate::form::Filled;
 use crate::session::{Administrator, SignedIn};
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-use std::fmt::Write;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wardpost_mail::Secret;
@@ -69,6 +68,25 @@ pub(crate) async fn token(
     }
 }
 
+/// The server's certificate, for a computer that is to trust it while no authority vouches for it.
+pub(crate) async fn certificate(
+    State(staff): State<Arc<Staff>>,
+    Administrator(_): Administrator,
+) -> Response {
+    let der = data_encoding::BASE64.encode(&staff.parts.tls.certificate_der());
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in der.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-pem-file"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"wardpost.crt\""),
+    ];
+    (headers, pem).into_response()
+}
+
 impl Staff {
     fn watch_page(&self, who: &SignedIn, token: Option<Secret<String>>) -> Response {
         let watching = &self.settings.watching;
@@ -87,33 +105,35 @@ impl Staff {
         with_script(page(StatusCode::OK, &watch))
     }
 
-    /// What goes into Prometheus' configuration.
+    /// What goes into Prometheus' configuration: config/prometheus/prometheus.yml with our own values.
     fn snippet(&self) -> String {
-        let (host, watching) = (&self.settings.hostname, &self.settings.watching);
+        let watching = &self.settings.watching;
         let outside = watching.addresses.iter().find(|address| !address.ip().is_loopback());
-        let port = outside.or(watching.addresses.first()).map_or(9464, SocketAddr::port);
-        let mut text = String::from("scrape_configs:\n  - job_name: wardpost\n    scheme: https\n");
-        if watching.token_file.is_some() {
-            text.push_str(
-                "    authorization:\n      credentials_file: /etc/prometheus/wardpost.token\n",
-            );
+        let target = match (outside, watching.addresses.first()) {
+            (Some(address), _) => format!("{}:{}", self.settings.hostname, address.port()),
+            (None, Some(inside)) => inside.to_string(),
+            (None, None) => String::new(),
+        };
+        let (token, certificates) = (watching.token_file.is_some(), watching.client_certificates);
+        let mut text = String::from("scrape_configs:\n  - job_name: wardpost\n");
+        if token || certificates {
+            text.push_str("    scheme: https\n");
+        }
+        if token {
+            text.push_str("    authorization:\n      credentials_file: wardpost.token\n");
         }
         let mut tls = String::new();
-        if watching.client_certificates && watching.token_file.is_none() {
-            tls.push_str(
-                "      cert_file: /etc/prometheus/wardpost.crt\n      key_file: \
-                 /etc/prometheus/wardpost.key\n",
-            );
+        if certificates && !token {
+            tls.push_str("      cert_file: prometheus.crt\n      key_file: prometheus.key\n");
         }
-        if self.parts.tls.certificate().self_issued {
-            tls.push_str("      ca_file: /etc/prometheus/wardpost-server.crt\n");
+        if (token || certificates) && self.parts.tls.certificate().self_issued {
+            tls.push_str("      ca_file: wardpost.crt\n");
         }
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "    tls_config:\n      server_name: {host}\n{tls}    static_configs:\n      - targets: \
-             [\"{host}:{port}\"]\n"
-        );
+        if !tls.is_empty() {
+            text.push_str("    tls_config:\n");
+            text.push_str(&tls);
+        }
+        text.push_str(&format!("    static_configs:\n      - targets: [\"{target}\"]\n"));
         text
     }
 

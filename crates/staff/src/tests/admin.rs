@@ -4,7 +4,13 @@ use super::house::{DANA, House, ROBIN, finding};
 use axum::http::StatusCode;
 use wardpost_health::State as Health;
 
-const ADMIN: [&str; 4] = ["/admin", "/admin/dns", "/admin/dns/zone/clinic.test", "/admin/watch"];
+const ADMIN: [&str; 5] = [
+    "/admin",
+    "/admin/dns",
+    "/admin/dns/zone/clinic.test",
+    "/admin/watch",
+    "/admin/watch/certificate",
+];
 
 #[tokio::test]
 async fn pages_for_administrators_are_for_administrators() {
@@ -97,7 +103,12 @@ async fn the_token_is_shown_when_asked_for() {
     let house = House::new().await;
     let mut dana = house.signed_in(DANA).await;
     let page = dana.get("/admin/watch").await;
-    assert!(page.has("mail.clinic.test:9464") && page.has("credentials_file"));
+    assert!(page.has("mail.clinic.test:9464") && page.has("credentials_file: wardpost.token"));
+    assert!(page.has("scheme: https") && page.has("ca_file: wardpost.crt"), "it is self-signed");
+    let certificate = dana.get("/admin/watch/certificate").await;
+    let der = certificate.body.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+    let der = data_encoding::BASE64.decode(der.as_bytes()).unwrap();
+    assert_eq!(der, house.tls.certificate_der());
     assert!(!page.has("CANARY-TOKEN"));
     assert_eq!(page.text_of("s-print").len(), 95);
     assert_eq!(dana.post("/admin/watch", &[]).await.status, StatusCode::FORBIDDEN);

@@ -34,6 +34,7 @@ pub(crate) struct House {
     pub(crate) kit: Secret<String>,
     pub(crate) dana: AccountId,
     pub(crate) robin: AccountId,
+    pub(crate) tls: ServerTls,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -161,7 +162,7 @@ impl House {
             Redirects::To("https://mail.clinic.test".into()),
         );
         let site = site.pages(staff.router(), Staff::page_name).build(&tls).unwrap();
-        Self { staff, site, directory, examiner, kit, dana, robin, dir }
+        Self { staff, site, directory, examiner, kit, dana, robin, tls, dir }
     }
 
     /// Gives somebody a second factor.
