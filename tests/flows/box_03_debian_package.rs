@@ -141,6 +141,22 @@ fn box_03_no_firewall_no_mail_server() -> Result<()> {
     running.power_off()
 }
 
+#[test]
+fn box_03_the_firewall_lets_in_what_it_should() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("firewall.py");
+    fs::write(&script, include_str!("box_03_firewall.py"))?;
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/firewall.nft");
+    let mut world = Command::new("unshare");
+    let said = run(world.args(["--net", "python3"]).arg(script).arg(rules))?;
+    let said: serde_json::Value = serde_json::from_str(&said)?;
+    let wanted = serde_json::json!({
+        "unreached_before": [], "wrongly_shut": [], "wrongly_open": [], "ping": true, "out": true,
+    });
+    assert_eq!(said, wanted);
+    Ok(())
+}
+
 /// systemd's own judgement of the units, and nft's of the rules, both on a small system without `/etc/protocols`.
 fn units_are_sound(machine: &Machine) -> Result<()> {
     assert!(!machine.path("/etc/protocols").exists(), "netbase would hide what it is needed for");

@@ -76,7 +76,9 @@ fn box_04_phones_and_outlooks_are_told() -> Result<()> {
     assert_eq!(said["stranger"], 410, "somebody else got the profile");
     assert_eq!(said["tells"], false, "the answer tells who exists");
     let servers: Vec<Value> = said["outlook"].as_array().ok_or("no answer")?.clone();
-    let listed = servers.iter().map(|it| json!([it["Type"], it["Server"], it["Port"], it["SSL"], it["LoginName"]]));
+    let listed = servers
+        .iter()
+        .map(|it| json!([it["Type"], it["Server"], it["Port"], it["SSL"], it["LoginName"]]));
     assert_eq!(
         listed.collect::<Vec<_>>(),
         [
