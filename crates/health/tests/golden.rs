@@ -217,7 +217,10 @@ const CASES: &[(&str, Spoil)] = &[
     ("a passphrase opens the disk", |f| f.opening = Some(Opening::Passphrase)),
     ("the disk is not encrypted", |f| f.opening = Some(Opening::Unencrypted)),
     ("a plain Debian", |f| f.opening = Some(Opening::NotKnown)),
-    ("the key is sealed by the host", |f| f.system_key = Some(KeyProtection::Host)),
+    ("the key is sealed by the host, on the encrypted disk", |f| f.system_key = Some(KeyProtection::Host)),
+    ("the key is sealed by the host, and nobody knows the disk", |f| {
+        (f.system_key, f.opening) = (Some(KeyProtection::Host), Some(Opening::NotKnown));
+    }),
     ("the key is sealed by systemd", |f| f.system_key = Some(KeyProtection::Systemd)),
     ("the key is a file", |f| f.system_key = Some(KeyProtection::File)),
     ("mail waits", |f| f.queue = Some(QueueFacts { messages: 1, oldest: 90, late: 4 * 3600 })),

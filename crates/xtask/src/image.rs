@@ -75,6 +75,9 @@ pub(crate) fn test(options: &Options) -> Outcome {
 
 /// Builds the programs and then the image; gives the one for hypervisors.
 pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
+    if fs::metadata("/proc/self").is_ok_and(|me| me.uid() != 0) {
+        return Err(Failure::new("the image's tools need root: run this as root"));
+    }
     packages::install(packages::BUILD)?;
     if options.programs.is_none() {
         cargo::run(&["build", "--package", "wardpost", "--package", "wardpost-disk"])?;

@@ -32,15 +32,19 @@ pub(crate) enum Visitor {
 }
 
 impl Guard {
-    /// Reads what is configured.
+    /// Reads what is configured. A file that cannot be used shuts the metrics, not the mail server: the
+    /// log says so, and `wardpost check` is stricter.
     ///
     /// # Errors
-    /// When a file is missing or holds something else, in words.
+    /// When the TLS library refuses the settings.
     pub(crate) fn new(settings: &Metrics, tls: &ServerTls) -> Result<Self, Failure> {
         if !settings.is_guarded() {
             return Ok(Self::Open);
         }
-        let clients = look(settings)?;
+        let clients = look(settings).unwrap_or_else(|failure| {
+            tracing::error!(%failure, "metrics: nobody can read them");
+            None
+        });
         let tls = tls.asking_clients().map_err(Failure::from_error)?;
         Ok(Self::Closed { tls, token: settings.token_file.clone(), clients })
     }
