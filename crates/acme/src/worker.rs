@@ -94,7 +94,7 @@ impl Acme {
         self.0.proofs.http.router()
     }
 
-    /// What the authority asks in handshakes on port 443: for [`ServerTls::answering`].
+    /// What the authority asks in handshakes on port 443: for [`wardpost_net::ServerTls::answering`].
     pub fn challenges(&self) -> &Challenges {
         &self.0.proofs.tls
     }
