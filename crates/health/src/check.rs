@@ -108,7 +108,7 @@ impl Check {
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Daemon => ("daemon", "Wardpost runs"),
+            Self::Daemon => ("daemon", "The mail server itself"),
             Self::Store => ("store", "Data can be written"),
             Self::Ports => ("ports", "The ports listen"),
             Self::Units => ("units", "No part of the system has failed"),

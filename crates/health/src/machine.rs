@@ -167,7 +167,7 @@ pub(crate) fn backups(backups: BackupFacts) -> Finding {
 
 pub(crate) fn daemon(answers: bool) -> Finding {
     match answers {
-        true => good(Check::Daemon, "Wardpost runs."),
+        true => good(Check::Daemon, "It runs, and answers."),
         false => bad(
             Check::Daemon,
             "Wardpost does not run: no mail comes in, none goes out, and nobody can read theirs.",
