@@ -36,7 +36,7 @@ pub trait Names: Send + Sync {
 pub struct Parts {
     /// Where everything is kept.
     pub store: Store,
-    /// Our side of TLS, of [`open_tls`].
+    /// Our side of TLS, of [`crate::open_tls`].
     pub tls: ServerTls,
     /// The plan of keys.
     pub keys: KeyPlan,
