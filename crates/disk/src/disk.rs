@@ -4,6 +4,7 @@ use crate::{Failure, tool};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The device of the whole disk that holds the verified root.
 pub(crate) fn find() -> Result<String, Failure> {
@@ -22,6 +23,42 @@ fn whole(classes: &Path, mapped: &str) -> Result<String, Failure> {
     let partition = fs::canonicalize(partition.path()).map_err(failure)?;
     let disk = partition.parent().and_then(Path::file_name).unwrap_or_default();
     Ok(format!("/dev/{}", disk.to_string_lossy()))
+}
+
+/// Where the data partition can be found once [`show`] was called. Not by its label, which a second disk (a
+/// copy of this one, say) may have too.
+pub(crate) const DATA: &str = "/run/wardpost-data";
+/// How long a partition that was just made may take to show up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Makes [`DATA`] lead to the partition of `disk` with this label, which is there or will be in a moment.
+pub(crate) fn show(disk: &str, label: &str) -> Result<(), Failure> {
+    let until = Instant::now() + PATIENCE;
+    let partition = loop {
+        if let Some(partition) = partition(Path::new("/sys/class/block"), disk, label)
+            && Path::new(&partition).exists()
+        {
+            break partition;
+        }
+        if Instant::now() > until {
+            return Err(format!("there is no partition {label} on {disk}"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let _ = fs::remove_file(DATA);
+    std::os::unix::fs::symlink(&partition, DATA).map_err(|e| format!("{DATA}: {e}"))
+}
+
+/// The device of a disk's partition with this label, as the kernel knows them.
+fn partition(classes: &Path, disk: &str, label: &str) -> Option<String> {
+    let folder = classes.join(disk.trim_start_matches("/dev/"));
+    let name = format!("PARTNAME={label}");
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    let mut labelled = entries.filter(|entry| {
+        let about = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
+        about.lines().any(|line| line == name)
+    });
+    labelled.next().map(|entry| format!("/dev/{}", entry.file_name().to_string_lossy()))
 }
 
 /// Moves the partition table's second half to the end of a disk that is larger than the image was: only then
@@ -69,6 +106,26 @@ mod tests {
         header[..8].copy_from_slice(b"EFI PART");
         header[32..40].copy_from_slice(&3_213_351_u64.to_le_bytes());
         assert_eq!(second_half(&header), Some(3_213_351));
+    }
+
+    #[test]
+    fn the_partition_of_this_disk_and_of_no_other() {
+        let classes = std::env::temp_dir().join(format!("wardpost-parts-{}", std::process::id()));
+        for (disk, part, label) in [
+            ("vda", "vda5", "root-b"),
+            ("vda", "vda6", "wardpost-data"),
+            ("vdb", "vdb6", "wardpost-data"),
+        ] {
+            let folder = classes.join(disk).join(part);
+            fs::create_dir_all(&folder).unwrap();
+            let about = format!("DEVNAME={part}\nDEVTYPE=partition\nPARTNAME={label}\n");
+            fs::write(folder.join("uevent"), about).unwrap();
+        }
+        let of = |disk| partition(&classes, disk, "wardpost-data");
+        assert_eq!(of("/dev/vda").as_deref(), Some("/dev/vda6"));
+        assert_eq!(of("/dev/vdb").as_deref(), Some("/dev/vdb6"));
+        assert_eq!(of("/dev/vdc"), None);
+        fs::remove_dir_all(&classes).unwrap();
     }
 
     #[test]

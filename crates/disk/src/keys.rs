@@ -7,14 +7,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use wardpost_mail::Secret;
 
-/// The data partition.
-pub(crate) const DEVICE: &str = "/dev/disk/by-partlabel/wardpost-data";
+/// The data partition of the disk that this system was started from ([`disk::show`](crate::disk::show)).
+pub(crate) const DEVICE: &str = crate::disk::DATA;
 
-/// What the TPM's key is bound to: any kernel image that our key has signed (PCR 11), and nothing of the
-/// firmware, so that an update of it or of Secure Boot's lists locks nobody out.
+/// What the TPM's key is bound to: any kernel image that our key has signed (PCR 11), started as it is, without
+/// other arguments or files from the unprotected partition (PCR 12); and nothing of the firmware, so that an
+/// update of it or of Secure Boot's lists locks nobody out.
 pub(crate) const BOUND_TO: [&str; 4] = [
     "--tpm2-device=auto",
-    "--tpm2-pcrs=",
+    "--tpm2-pcrs=12",
     "--tpm2-public-key=/run/systemd/tpm2-pcr-public-key.pem",
     "--tpm2-public-key-pcrs=11",
 ];
@@ -74,10 +75,17 @@ pub(crate) fn typed() -> Vec<Secret<String>> {
     if known.lines().any(|line| line.contains(" cryptsetup:")) { ask() } else { Vec::new() }
 }
 
-/// From the kernel's keyring, or asked for once more where it has forgotten.
+/// From the kernel's keyring, or asked for once more where it has forgotten. Not for ever: the mail server
+/// waits for this, and the screen may show something else.
 pub(crate) fn ask() -> Vec<Secret<String>> {
     let output = Command::new("systemd-ask-password")
-        .args(["--accept-cached", "--keyname=cryptsetup", "--multiple", "--no-tty", "--timeout=0"])
+        .args([
+            "--accept-cached",
+            "--keyname=cryptsetup",
+            "--multiple",
+            "--no-tty",
+            "--timeout=120",
+        ])
         .args(["--", "The disk's passphrase once more, please, to make its recovery key:"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -21,9 +21,12 @@ pub(crate) fn prepare() -> Result<(), Failure> {
                 if let Err(failure) = repart(&disk, &["--dry-run=no", PASSPHRASE]) {
                     eprintln!("wardpost-disk: the partition did not grow: {failure}");
                 }
-                return Ok(());
+                return disk::show(&disk, DATA);
             }
-            Ok(Plan::Create) => return create(&disk),
+            Ok(Plan::Create) => {
+                create(&disk)?;
+                return disk::show(&disk, DATA);
+            }
             Err(failure) => {
                 eprintln!("wardpost-disk: {failure}");
                 console::say(&cannot(&failure));
