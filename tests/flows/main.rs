@@ -10,6 +10,8 @@ mod acme_05_kill_nine;
 mod acme_06_key_rolls_over;
 mod acme_07_certificate_ends;
 mod box_01_five_questions_and_there_is_mail;
+mod box_01_kill_nine_leaves_all_or_nothing;
+mod box_01_smarthost_is_tried;
 mod box_02_phone_is_connected_and_taken_away;
 mod box_03_debian_package;
 mod box_04_programs_set_themselves_up;

@@ -1,10 +1,10 @@
 //! Somebody who sets a new server up in a browser.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use wardpost_tests::chromium::Chromium;
-use wardpost_tests::wardpost::{HOSTNAME, PASSWORD, Wardpost};
+use wardpost_tests::wardpost::{PASSWORD, Wardpost};
 use wardpost_tests::{DOMAIN, Lab, Result, run};
 
 /// The pages, as the certificate names them.
@@ -24,45 +24,6 @@ impl Person {
         let browser = Chromium::start(lab, wardpost, name, &[])?;
         browser.look(1100, false, false)?;
         Ok(Self { browser })
-    }
-
-    /// Opens the page and gives the code from the server's screen.
-    pub(crate) fn begin(&self, wardpost: &Wardpost) -> Result<()> {
-        self.browser.open(URL)?;
-        self.browser.wait_for_text("Five questions")?;
-        self.fill(&[("code", &code_on_screen(wardpost)?)])?;
-        self.go_on("Your practice and its domain")
-    }
-
-    /// Question 1.
-    pub(crate) fn practice(&self) -> Result<()> {
-        self.fill(&[("name", NAME), ("domain", DOMAIN), ("hostname", HOSTNAME)])?;
-        self.go_on("The first administrator")
-    }
-
-    /// Question 2; gives the key that the app has now.
-    pub(crate) fn administrator(&self) -> Result<String> {
-        self.fill(&[
-            ("name", "Dr. Dana Reyes"),
-            ("address", "dana"),
-            ("password", PASSWORD),
-            ("again", PASSWORD),
-        ])?;
-        self.go_on("Your authenticator app")?;
-        let key = self.key()?;
-        self.fill(&[("code", &code(&key)?)])?;
-        self.go_on("Telephone and contact")?;
-        Ok(key)
-    }
-
-    /// Questions 3 to 5, and the look at them all.
-    pub(crate) fn the_rest(&self) -> Result<()> {
-        self.fill(&[("phone", "+1 555 0100")])?;
-        self.go_on("How mail goes out")?;
-        self.go_on("Where backups will go")?;
-        self.fill(&[("destination", "the NAS in the cellar")])?;
-        self.go_on("Is everything right?")?;
-        self.go_on("Print the recovery sheet")
     }
 
     /// What the sheet says; the kit, and the disk's key if there is one.
@@ -143,4 +104,86 @@ pub(crate) fn code_on_screen(wardpost: &Wardpost) -> Result<String> {
 /// What an authenticator app with this key shows now.
 pub(crate) fn code(key: &str) -> Result<String> {
     Ok(run(Command::new("oathtool").args(["--totp", "--base32", key]))?.trim().to_owned())
+}
+
+/// A browser without a face: pages and forms by curl, whatever the certificate says.
+pub(crate) struct Hand {
+    jar: PathBuf,
+    base: String,
+}
+
+impl Hand {
+    pub(crate) fn new(lab: &Lab, wardpost: &Wardpost, name: &str) -> Result<Self> {
+        let jar = lab.folder("hands")?.join(name);
+        Ok(Self { jar, base: format!("https://{}", wardpost.https()) })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        run(self.curl().arg(format!("{}{path}", self.base)))
+    }
+
+    /// Fills in the form of a page, its hidden fields included; gives the page that comes.
+    pub(crate) fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<String> {
+        run(&mut self.form(path, fields)?)
+    }
+
+    /// What sends the form, yet to be started.
+    pub(crate) fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Command> {
+        let page = self.get(path)?;
+        let token = page.split("name=\"form_token\" value=\"").nth(1);
+        let token = token.and_then(|rest| rest.split('"').next()).ok_or("no form on the page")?;
+        let mut command = self.curl();
+        for (name, text) in fields.iter().chain([&("form_token", token)]) {
+            command.arg("--data-urlencode").arg(format!("{name}={text}"));
+        }
+        command.arg("--location").arg(format!("{}{path}", self.base));
+        Ok(command)
+    }
+
+    fn curl(&self) -> Command {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--insecure", "--max-time", "60"]);
+        command.arg("--cookie").arg(&self.jar).arg("--cookie-jar").arg(&self.jar);
+        command
+    }
+
+    /// From the code to the sheet; gives the kit.
+    pub(crate) fn answer_all(
+        &self,
+        wardpost: &Wardpost,
+        outgoing: &[(&str, &str)],
+    ) -> Result<String> {
+        expect(
+            self.post("/set-up", &[("code", &code_on_screen(wardpost)?)])?,
+            "Your practice and its domain",
+        )?;
+        let practice = [("name", NAME), ("domain", DOMAIN)];
+        expect(self.post("/set-up/practice", &practice)?, "The first administrator")?;
+        let person =
+            [("name", "Dana"), ("address", "dana"), ("password", PASSWORD), ("again", PASSWORD)];
+        let page = self.post("/set-up/administrator", &person)?;
+        let key = page.split("mono secret\">").nth(1).and_then(|rest| rest.split('<').next());
+        let code = code(&key.ok_or("no key on the page")?.replace(' ', ""))?;
+        expect(self.post("/set-up/second-factor", &[("code", &code)])?, "Telephone and contact")?;
+        let notices = [("phone", "555 0100"), ("contact", DANA)];
+        expect(self.post("/set-up/notices", &notices)?, "How mail goes out")?;
+        expect(self.post("/set-up/outgoing", outgoing)?, "Where backups will go")?;
+        expect(self.post("/set-up/backups", &[("destination", "")])?, "Is everything right?")?;
+        let sheet = self.post("/set-up/review", &[])?;
+        let kit = sheet.split("id=\"kit-text\">").nth(1).and_then(|rest| rest.split('<').next());
+        Ok(kit.ok_or_else(|| format!("no sheet: {sheet}"))?.to_owned())
+    }
+
+    /// What confirms the sheet, yet to be started.
+    pub(crate) fn confirmation(&self, kit: &str) -> Result<Command> {
+        self.form("/set-up/recovery-sheet", &[("kit", &kit[kit.len() - 7..])])
+    }
+}
+
+/// That a page says something.
+pub(crate) fn expect(page: String, words: &str) -> Result<String> {
+    match page.contains(words) {
+        true => Ok(page),
+        false => Err(format!("{words:?} is not on the page:\n{page}").into()),
+    }
 }

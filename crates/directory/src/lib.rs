@@ -78,7 +78,7 @@ struct Inner {
     book: RwLock<Book>,
     /// Held by whoever changes the directory.
     writer: Arc<AsyncMutex<()>>,
-    logins: Logins,
+    logins: Arc<Logins>,
 }
 
 /// The directory. Clones share everything.
@@ -108,6 +108,7 @@ impl Directory {
         let book = blocking(move || Book::read(&reading)).await?;
         let logins = Logins::new(options.clone())
             .map_err(|_| DirectoryError::Keys("no random numbers".to_owned()))?;
+        let logins = Arc::new(logins);
         let directory = Self(Arc::new(Inner {
             store,
             main: domain.clone(),
@@ -765,9 +766,11 @@ pub fn check_password(password: &Secret<String>, address: &Address) -> Result<()
 }
 
 async fn sweep(directory: Weak<Inner>, every: Duration) {
-    if let Some(directory) = directory.upgrade() {
+    // Without the directory itself, and with it the store: whoever drops them waits for nobody's keys.
+    let logins = directory.upgrade().map(|directory| Arc::clone(&directory.logins));
+    if let Some(logins) = logins {
         // Made early, so that the first unknown name takes no longer than the second.
-        let _ = directory.logins.nobody().await;
+        let _ = logins.nobody().await;
     }
     loop {
         tokio::time::sleep(every).await;

@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 use wardpost_config::Config;
 use wardpost_directory::{Directory, NewAccount};
 use wardpost_keys::{RecoveryCertificate, SystemKey};
@@ -21,10 +21,12 @@ use wardpost_pins::{Draft, Pattern, Pin, Pins, Smarthost};
 use wardpost_store::Store;
 use wardpost_verdict::Floor;
 
+/// How long a store that was closed may linger.
+const LINGERING: Duration = Duration::from_secs(5);
 /// The mark of a set-up on its way.
 const MARK: &str = "set-up-under-way";
 /// What the mark says when the disk's recovery key was confirmed, too.
-const WITH_DISK_KEY: &str = "with the disk's recovery key\n";
+const WITH_DISK_KEY: &str = "with the disk key\n";
 /// Left for good once the disk's recovery key is on paper.
 const CONFIRMED: &str = "recovery-key-confirmed";
 /// What is in the data directory before there is any data, and stays.
@@ -125,10 +127,27 @@ async fn fill(
         }
     };
     let done = people_and_rules(config, &store, answers, recovery).await;
-    let closing = tokio::task::spawn_blocking(move || store.close()).await;
+    let data = config.data_dir.clone();
+    let closing = tokio::task::spawn_blocking(move || {
+        store.close();
+        wait_until_free(&data);
+    });
+    let closing = closing.await;
     done.and_then(|()| {
         closing.map_err(|_| NotApplied("Writing the data broke off. Please try again.".to_owned()))
     })
+}
+
+/// Waits until a store that was closed has let go of its directory: whoever opens or clears it next must not
+/// find it in use.
+fn wait_until_free(data: &Path) {
+    let deadline = Instant::now() + LINGERING;
+    while let Ok(directory) = File::open(data)
+        && directory.try_lock().is_err()
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 async fn people_and_rules(
@@ -287,7 +306,7 @@ fn commit(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(&new, file)?;
     // It is there now, and nothing may be cleared away any more.
     if let Err(error) = sync_directory(file.parent().unwrap_or(Path::new("/"))) {
-        tracing::warn!(%error, "set-up: the configuration's directory could not be synced");
+        tracing::warn!(%error, "set-up: the directory of the configuration could not be synced");
     }
     Ok(())
 }

@@ -271,7 +271,7 @@ fn relay_host(typed: &str) -> Result<Domain, String> {
     }
     if typed.parse::<IpAddr>().is_ok() {
         return Err(
-            "Please type the server's name, not its number: its certificate is checked by \
+            "Please type the server’s name, not its number: its certificate is checked by \
                     its name."
                 .to_owned(),
         );
@@ -362,7 +362,7 @@ fn phone(typed: &str) -> Result<String, String> {
 fn port(typed: &str) -> Result<u16, String> {
     let port = typed.parse().ok().filter(|port| *port != 0u16);
     port.ok_or_else(|| {
-        "A port is a number, usually 587 or 465. Your provider's instructions say which.".to_owned()
+        "A port is a number, usually 587 or 465. Your provider’s instructions say which.".to_owned()
     })
 }
 

@@ -281,7 +281,7 @@ impl Flow {
         }
         match clock_difference(&self.factor, code, now) {
             Some(difference) => format!(
-                "The code is from the right app, but the clocks do not agree: this server's clock is {difference}. \
+                "The code is from the right app, but the clocks do not agree: this server’s clock is {difference}. \
                  Please set the clock of this machine (or of the one it runs on) right, and try again; no need \
                  to begin anew."
             ),
@@ -289,7 +289,7 @@ impl Flow {
                 let time = utc(now);
                 format!(
                     "That is not the code. It changes every half minute: please type the one that the app \
-                     shows now. (This server's clock says {time} UTC; if that is wrong, no code fits.)"
+                     shows now. (This server’s clock says {time} UTC; if that is wrong, no code fits.)"
                 )
             }
         }

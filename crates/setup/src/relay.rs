@@ -72,7 +72,7 @@ impl Trial<'_> {
         if verdict.grade() < TlsGrade::T3 {
             return Err(format!(
                 "{host} encrypts, but its certificate cannot be trusted: {}. No password was sent. Please \
-                 check the name: it must be the one that your provider's instructions give.",
+                 check the name: it must be the one that your provider’s instructions give.",
                 verdict.explain().trim_end_matches('.')
             ));
         }

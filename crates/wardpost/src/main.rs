@@ -58,6 +58,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Control(ControlCommand::Status) if is_missing(&cli.config) => {
             return console::once(&cli.config, cli.json);
         }
+        // A daemon that asks its questions says so itself.
+        Command::Control(_) if is_missing(&cli.config) => console::refused(&cli.config)?,
         _ => {}
     }
     let config = Config::load(&cli.config)?;

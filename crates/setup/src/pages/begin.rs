@@ -59,7 +59,7 @@ pub(crate) async fn code(
         return super::old_page(&set_up);
     }
     if form.code.trim().is_empty() {
-        let errors = Errors::one("code", "Please type the code that the server's screen shows.");
+        let errors = Errors::one("code", "Please type the code that the server’s screen shows.");
         return ask(&set_up, &headers, errors, false).await;
     }
     let sentence = match set_up.sit_down(&form.code) {
@@ -68,18 +68,18 @@ pub(crate) async fn code(
             return ([(header::SET_COOKIE, cookie)], Redirect::to(START)).into_response();
         }
         (Tried::Right | Tried::Wrong, _) => {
-            "That is not the code. Please look at the server's screen and type the eight letters and \
+            "That is not the code. Please look at the server’s screen and type the eight letters and \
              digits as they stand there. Each start of the server has a new one."
                 .to_owned()
         }
         (Tried::Renewed, _) => {
             "That was the tenth wrong code, so the server has made a new one. Please wait a minute, read \
-             it on the server's screen, and type it here."
+             it on the server’s screen, and type it here."
                 .to_owned()
         }
         (Tried::Wait(left), _) => format!(
             "There were too many wrong codes. Please wait {} seconds, and then type the code that the \
-             server's screen shows now.",
+             server’s screen shows now.",
             left.as_secs() + 1
         ),
     };

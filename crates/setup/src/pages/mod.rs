@@ -239,7 +239,7 @@ async fn remarks(set_up: &SetUp) -> Vec<String> {
     if !set_up.is_online().await {
         remarks.push(
             "This server does not reach the Internet at the moment. You can answer all the questions; only \
-             the checks of your domain and of a provider's server are left out. Mail goes out and comes in as \
+             the checks of your domain and of a provider’s server are left out. Mail goes out and comes in as \
              soon as the connection is there: please look at the network cable and at the settings of your \
              router."
                 .to_owned(),
@@ -249,7 +249,7 @@ async fn remarks(set_up: &SetUp) -> Vec<String> {
         let tenths = free / ((1 << 30) / 10);
         remarks.push(format!(
             "The disk of this server has only {}.{} GiB free. That is enough to try it out, but not for a \
-             practice's mail: please give it a disk with at least 8 GiB free before you go on.",
+             practice’s mail: please give it a disk with at least 8 GiB free before you go on.",
             tenths / 10,
             tenths % 10
         ));

@@ -46,6 +46,17 @@ pub(crate) fn console(file: &Path, options: &ConsoleOptions, json: bool) -> Resu
     }
 }
 
+/// Why nothing else can be asked yet, if a daemon is being set up.
+pub(crate) fn refused(file: &Path) -> Result<(), Failure> {
+    let asked = socket(file).and_then(|socket| Ok(Client::connect(&socket)?));
+    let Ok(mut client) = asked else { return Ok(()) };
+    let list = Request::Account(wardpost_admin::AccountRequest::List);
+    match client.call(&list, |_| ()) {
+        Err(refused @ ClientError::Refused(_)) => Err(refused.into()),
+        _ => Ok(()),
+    }
+}
+
 /// What the daemon says, as plain lines.
 pub(crate) fn once(file: &Path, json: bool) -> Result<(), Failure> {
     let view = ask(&socket(file)?, STARTING)?;

@@ -1,8 +1,8 @@
 //! Before there is a configuration: the pages of the set-up, until they are through.
 
-use super::signals::{Signal, Signals};
 use super::DRAIN;
 use super::ports::silently;
+use super::signals::{Signal, Signals};
 use crate::failure::Failure;
 use async_trait::async_trait;
 use std::io::ErrorKind;
@@ -53,7 +53,9 @@ impl Ground {
         });
         let seed = match seed.transpose() {
             Ok(seed) => seed.unwrap_or_default(),
-            Err((path, error)) => return Err(Failure::Usage(format!("{}: {error}", path.display()))),
+            Err((path, error)) => {
+                return Err(Failure::Usage(format!("{}: {error}", path.display())));
+            }
         };
         let provisional = seed.provisional(file)?;
         Ok(Self { file: file.to_owned(), disk: disk.to_owned(), seed, provisional })
@@ -119,10 +121,11 @@ impl Ground {
         let control = wardpost_admin::serve(&config.admin_socket(), Arc::new(handler), stopped);
         let control = tokio::spawn(control.map_err(Failure::from_error)?);
         let port = https.local_addrs().first().map_or(443, SocketAddr::port);
-        let site = Site::builder(Shell::new("Your new mail server", None), Redirects::SameHost { port })
-            .pages(set_up.router(), SetUp::page_name)
-            .build(&tls)
-            .map_err(Failure::from_error)?;
+        let site =
+            Site::builder(Shell::new("Your new mail server", None), Redirects::SameHost { port })
+                .pages(set_up.router(), SetUp::page_name)
+                .build(&tls)
+                .map_err(Failure::from_error)?;
         let shutdown = Shutdown::new();
         let share = |listeners: &Listeners| listeners.share().map_err(Failure::during("listening"));
         let running = [
@@ -130,7 +133,10 @@ impl Ground {
             serve(share(&http)?, &site, &shutdown, false),
         ];
         let watchdog = tokio::spawn(systemd::watchdog());
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "set-up: waiting for somebody at the page");
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            "set-up: waiting for somebody at the page"
+        );
         systemd::ready();
         let done = tokio::select! {
             done = set_up.done() => Some(done),
@@ -184,7 +190,11 @@ fn serve(
     let handle = move |accepted| {
         let (site, stop) = (Arc::clone(&site), stop.clone());
         async move {
-            if tls { site.serve_https(accepted, stop).await } else { site.serve_http(accepted, stop).await }
+            if tls {
+                site.serve_https(accepted, stop).await
+            } else {
+                site.serve_http(accepted, stop).await
+            }
         }
     };
     tokio::spawn(listeners.run(PEOPLE, shutdown.clone(), silently, handle))
