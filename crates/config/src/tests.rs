@@ -59,9 +59,10 @@ fn the_example_configuration_is_valid_as_shipped_and_with_every_line_uncommented
 fn an_authority_that_knows_its_customers_needs_name_and_key() {
     let example = include_str!("../../../config/wardpost.toml");
     let section = example.split("\n#[acme]").nth(1).unwrap().split("\n\n").next().unwrap();
-    let lines = section.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let acme = parse(&format!("{LEAST}[acme]{text}")).unwrap().acme.unwrap();
+    let lines = section.lines().filter_map(|line| line.strip_prefix('#'));
+    let settings = lines.filter(|line| !line.starts_with(' '));
+    let text: String = settings.map(|line| format!("{line}\n")).collect();
+    let acme = parse(&format!("{LEAST}[acme]\n{text}")).unwrap().acme.unwrap();
     let external = acme.external.unwrap();
     assert_eq!(external.key_id, "kid-1");
     assert_eq!(external.key_file, Path::new("/etc/wardpost/acme-eab.key"));
@@ -84,7 +85,8 @@ fn relative_paths_count_from_the_file() {
 
 #[test]
 fn metrics_for_other_machines_need_a_guard() {
-    let open = |more: &str| format!("[listen]\nmetrics = [\"127.0.0.1:9464\", \"0.0.0.0:9464\"]\n{more}");
+    let open =
+        |more: &str| format!("[listen]\nmetrics = [\"127.0.0.1:9464\", \"0.0.0.0:9464\"]\n{more}");
     let words = complaint(&open(""));
     assert!(words.contains("0.0.0.0:9464") && words.contains("[metrics] token_file"), "{words}");
     for guard in ["token_file = \"metrics.token\"", "client_ca = \"clients.pem\""] {
