@@ -4,6 +4,9 @@
 //! how many accounts are unlocked) is read when somebody looks. No label names a person, an address
 //! or a domain. Who may look is for [`scraping`](super::scraping) to say.
 
+use super::families::{
+    counter, counter_metric, family, gauge, gauge_metric, histogram_metric, labelled,
+};
 use super::roles::Roles;
 use super::scraping::{Guard, Visitor};
 use super::state::State;
@@ -16,9 +19,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
-};
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,6 +99,11 @@ impl MetricsPage {
                 "wardpost_certificate_expiry_timestamp_seconds",
                 "When our certificate ends, Unix time",
                 unix(self.tls.expires_at()),
+            ),
+            gauge(
+                "wardpost_certificate_not_before_timestamp_seconds",
+                "When our certificate begins, Unix time",
+                self.tls.certificate().not_before as f64,
             ),
         ];
         families.extend(self.queue_families());
@@ -214,12 +220,7 @@ impl MetricsPage {
     fn store_families(&self) -> Vec<MetricFamily> {
         let store = self.store.metrics();
         let sync = &store.sync_latency;
-        let mut histogram = Histogram::default();
-        histogram.set_sample_count(sync.count);
-        histogram.set_sample_sum(sync.sum.as_secs_f64());
-        histogram.set_bucket(sync.buckets.iter().map(|(bound, n)| bucket(*bound, *n)).collect());
-        let mut metric = Metric::default();
-        metric.set_histogram(histogram);
+        let metric = histogram_metric(sync.count, sync.sum, &sync.buckets);
         vec![
             family(
                 "wardpost_store_sync_seconds",
@@ -241,9 +242,7 @@ impl MetricsPage {
             counter("wardpost_store_written_bytes_total", "Sealed bytes written", store.bytes),
         ]
     }
-}
 
-impl MetricsPage {
     /// Room on the disk that the data lies on; nothing if the system does not say.
     fn disk_families(&self) -> Vec<MetricFamily> {
         let Ok(disk) = rustix::fs::statvfs(&self.data_dir) else { return Vec::new() };
@@ -290,54 +289,6 @@ fn info() -> MetricFamily {
     family("wardpost_build_info", help, MetricType::GAUGE, vec![metric])
 }
 
-fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
-    family(name, help, MetricType::GAUGE, vec![gauge_metric(value)])
-}
-
-fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
-    family(name, help, MetricType::COUNTER, vec![counter_metric(value)])
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
-}
-
-fn gauge_metric(value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = Metric::default();
-    metric.set_gauge(gauge);
-    metric
-}
-
-fn counter_metric(value: u64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value as f64);
-    let mut metric = Metric::default();
-    metric.set_counter(counter);
-    metric
-}
-
-fn labelled(name: &str, value: &str, mut metric: Metric) -> Metric {
-    let mut label = LabelPair::default();
-    label.set_name(name.to_owned());
-    label.set_value(value.to_owned());
-    metric.set_label(vec![label]);
-    metric
-}
-
-fn bucket(bound: Duration, count: u64) -> Bucket {
-    let mut bucket = Bucket::default();
-    bucket.set_upper_bound(bound.as_secs_f64());
-    bucket.set_cumulative_count(count);
-    bucket
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,6 +331,7 @@ mod tests {
             "wardpost_logins_total",
             "wardpost_store_sync_seconds",
             "wardpost_certificate_expiry_timestamp_seconds",
+            "wardpost_certificate_not_before_timestamp_seconds",
         ] {
             assert!(families.contains(name), "{name}");
         }

@@ -10,6 +10,7 @@ pub(crate) mod certificates;
 mod clients;
 mod dns;
 mod doctor;
+mod families;
 mod metrics;
 mod ports;
 pub(crate) mod publishing;

@@ -45,7 +45,10 @@ impl Guard {
             tracing::error!(%failure, "metrics: nobody can read them");
             None
         });
-        let tls = tls.asking_clients().map_err(Failure::from_error)?;
+        let tls = match clients {
+            Some(_) => tls.asking_clients().map_err(Failure::from_error)?,
+            None => tls.clone(),
+        };
         Ok(Self::Closed { tls, token: settings.token_file.clone(), clients })
     }
 
