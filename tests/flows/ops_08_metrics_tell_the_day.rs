@@ -39,6 +39,7 @@ fn ops_08_metrics_tell_the_day() -> Result<()> {
         "wardpost_logins_total{result=\"ok\"}",
         "wardpost_store_sync_seconds_count",
         "wardpost_certificate_expiry_timestamp_seconds",
+        "wardpost_certificate_not_before_timestamp_seconds",
     ] {
         assert!(value(name).is_some_and(|value| value > 0.0), "{name} in {metrics:#?}");
     }
