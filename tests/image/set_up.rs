@@ -209,6 +209,13 @@ impl Page<'_> {
         .map_err(|e| format!("{e}; there is:\n{}", self.browser.text().unwrap_or_default()).into())
     }
 
+    /// Where a link leads, as it is written.
+    pub(crate) fn link(&self, selector: &str) -> Result<String> {
+        let script = format!("return document.querySelector(\"{selector}\").getAttribute('href')");
+        let link = self.browser.script(&script)?;
+        Ok(link.as_str().ok_or("a link to nowhere")?.to_owned())
+    }
+
     /// Empties a field.
     pub(crate) fn empty(&self, selector: &str) -> Result<()> {
         self.browser.script(&format!("document.querySelector(\"{selector}\").value = ''")).map(drop)

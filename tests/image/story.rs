@@ -101,25 +101,17 @@ impl Day {
     /// Goes on where the set-up ended: a password for the mail program, and the token for the numbers.
     fn begin(vm: &Vm, place: &Place, browser: &Chromium) -> Result<Self> {
         let page = Page { browser, folder: &place.folder };
-        browser.script(
-            "setTimeout(() => document.querySelector(\"a[href^='/staff/welcome/']\").click(), 0)",
-        )?;
-        page.says("Dana")?;
+        let welcome = page.link("a[href^='/staff/welcome/']")?;
+        browser.open(&format!("https://{HOSTNAME}{welcome}"))?;
+        page.reach("main form button", "welcome")?;
+        page.fill(&[])?;
+        page.reach(".nav", "health")?;
         browser.open(&format!("https://{HOSTNAME}/staff/phone"))?;
         page.reach("#name", "devices")?;
         page.fill(&[("#name", "Dana's computer")])?;
-        page.says("Point its camera at this code")?;
-        let screen = place.folder.join("page-code.png");
-        browser.picture(&screen)?;
-        let link =
-            wardpost_tests::run(Command::new("zbarimg").args(["--quiet", "--raw"]).arg(&screen))?;
+        page.reach("#s-password", "device")?;
+        let password = page.content("#s-password")?;
         let certificate = set_up::certificate_now(vm, place, "serving.pem")?;
-        let phone = set_up::browser(vm, place, "phone", &certificate)?;
-        phone.open(link.trim())?;
-        let on_phone = Page { browser: &phone, folder: &place.folder };
-        on_phone.reach("main form button", "connect")?;
-        on_phone.fill(&[])?;
-        let password = on_phone.content("#s-password")?;
         browser.open(&format!("https://{HOSTNAME}/admin/watch"))?;
         page.reach("#s-print", "watch")?;
         page.fill(&[])?;

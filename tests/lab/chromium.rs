@@ -226,6 +226,17 @@ impl Chromium {
         Ok(folder)
     }
 
+    /// Prints the page into a PDF file, as on paper.
+    ///
+    /// # Errors
+    /// When the browser is gone or the file cannot be written.
+    pub fn print(&self, file: &Path) -> Result<()> {
+        let data = self.post("print", &json!({}))?;
+        let data = data.as_str().ok_or("nothing was printed")?;
+        fs::write(file, data_encoding::BASE64.decode(data.as_bytes())?)?;
+        Ok(())
+    }
+
     fn devtools(&self, command: &str, parameters: &Value) -> Result<Value> {
         self.post("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
