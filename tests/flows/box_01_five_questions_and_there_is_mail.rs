@@ -4,11 +4,12 @@
 use crate::set_up::{DANA, NAME, Person, URL, code, code_on_screen};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use wardpost_tests::imap::Imap;
 use wardpost_tests::practice::{exists, message};
 use wardpost_tests::smtp::Smtp;
 use wardpost_tests::wardpost::{HOSTNAME, PASSWORD, Wardpost};
-use wardpost_tests::{DOMAIN, Lab, Result, wait_for};
+use wardpost_tests::{DOMAIN, Lab, Result, run, wait_for};
 
 const DISK_KEY: &str = "bdefghij-klnrtuvc-hgjkdeln-bcdefhij";
 
@@ -75,9 +76,10 @@ fn answers(dana: &Person, wardpost: &Wardpost) -> Result<String> {
     dana.picture("code-wrong")?;
     dana.fill(&[("code", &code_on_screen(wardpost)?)])?;
     dana.go_on("Your practice and its domain")?;
+    dana.fill(&[("name", NAME), ("domain", DOMAIN)])?;
     dana.picture("practice")?;
 
-    dana.fill(&[("name", NAME), ("domain", "clinic")])?;
+    dana.fill(&[("domain", "clinic")])?;
     dana.go_on("is not a domain")?;
     kept(dana, "name", NAME)?;
     dana.picture("practice-wrong")?;
@@ -92,7 +94,9 @@ fn answers(dana: &Person, wardpost: &Wardpost) -> Result<String> {
     dana.fill(&[("domain", DOMAIN)])?;
     dana.go_on("The first administrator")?;
 
-    dana.fill(&[("name", "Dr. Dana Reyes"), ("address", "dana"), ("password", "short")])?;
+    dana.fill(&[("name", "Dr. Dana Reyes"), ("address", "dana")])?;
+    dana.picture("administrator")?;
+    dana.fill(&[("password", "short")])?;
     dana.go_on("type the same password here once more")?;
     dana.fill(&[("password", "short"), ("again", "short")])?;
     dana.go_on("shorter than 15 characters")?;
@@ -101,7 +105,7 @@ fn answers(dana: &Person, wardpost: &Wardpost) -> Result<String> {
     dana.picture("administrator-wrong")?;
     dana.fill(&[("address", "dana@elsewhere.test"), ("password", PASSWORD), ("again", PASSWORD)])?;
     dana.go_on("must end in @clinic.test")?;
-    dana.picture("administrator")?;
+    dana.picture("administrator-elsewhere")?;
     let html = dana.browser.script("return document.documentElement.outerHTML")?;
     assert!(!html.as_str().unwrap_or_default().contains(PASSWORD), "the password is in the page");
     dana.fill(&[("address", "dana")])?;
@@ -116,6 +120,8 @@ fn answers(dana: &Person, wardpost: &Wardpost) -> Result<String> {
     kept(dana, "contact", DANA)?;
     dana.fill(&[("phone", "call me")])?;
     dana.go_on("is not a telephone number")?;
+    dana.picture("notices-wrong")?;
+    dana.browser.open(&format!("{URL}/set-up/notices"))?;
     dana.fill(&[("phone", "+1 555 0100")])?;
     dana.picture("notices")?;
     dana.go_on("How mail goes out")?;
@@ -148,11 +154,34 @@ fn sheet(dana: &Person) -> Result<()> {
     let (kit, disk) = dana.sheet()?;
     assert_eq!(disk.as_deref(), Some(DISK_KEY));
     assert!(kit.len() > 60, "{kit}");
+    let paper = printed(dana)?;
+    for part in [kit.as_str(), DISK_KEY, NAME, "Recovery sheet", "locked away"] {
+        assert!(paper.contains(&squeezed(part)), "{part} is not on paper: {paper}");
+    }
+    for part in ["Is it on paper?", "Back", "Print this page"] {
+        assert!(!paper.contains(&squeezed(part)), "{part} is on paper: {paper}");
+    }
     dana.fill(&[("kit", "aaaa-aa"), ("disk", "bcdefhij")])?;
     dana.go_on("This is not the end of what is printed")?;
     dana.picture("sheet-wrong")?;
     assert_eq!(dana.sheet()?.0, kit, "the kit stays the same");
     Ok(())
+}
+
+/// What is on paper, without spaces. It is one page.
+fn printed(dana: &Person) -> Result<String> {
+    let file = dana.browser.folder().join("sheet.pdf");
+    dana.browser.print(&file)?;
+    if let Some(folder) = std::env::var_os("WARDPOST_PICTURES") {
+        fs::copy(&file, std::path::Path::new(&folder).join("set-up-sheet.pdf"))?;
+    }
+    let text = run(Command::new("pdftotext").arg("-layout").arg(&file).arg("-"))?;
+    assert_eq!(text.matches('\x0c').count(), 1, "more than one page:\n{text}");
+    Ok(squeezed(&text))
+}
+
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
 }
 
 fn kept(dana: &Person, field: &str, text: &str) -> Result<()> {
