@@ -345,12 +345,6 @@ pub(crate) fn port_in(facts: &Facts, port_in: &PortInFacts) -> Finding {
                      whether the machine's firewall allows TCP port 25.";
         return bad(check, says, to_do);
     }
-    if own(false, OwnAnswer::We) {
-        return good(
-            check,
-            "This server answers on port 25 at its public address, through the router.",
-        );
-    }
     let last = match port_in.last_visit {
         Some(last) => format!("The last mail server from outside was here on {}.", moment(last)),
         None => "No mail server from outside was here since the start.".to_owned(),
@@ -358,6 +352,11 @@ pub(crate) fn port_in(facts: &Facts, port_in: &PortInFacts) -> Finding {
     if own(true, OwnAnswer::We) {
         let says =
             format!("{last} From this machine itself, port 25 answers at the public address.");
+        return unknown(check, says, how_to_prove());
+    }
+    if own(false, OwnAnswer::We) {
+        // The router leads back in; whether the provider lets anybody in from outside is not seen from here.
+        let says = format!("{last} From inside, port 25 answers at the public address, through the router.");
         return unknown(check, says, how_to_prove());
     }
     let says = match calls.is_empty() {

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use wardpost_config::Config;
 use wardpost_directory::Directory;
+use wardpost_mx::Mx;
 use wardpost_net::{Accepted, ServerTls, Shutdown};
 use wardpost_parcel::{ParcelStats, Parcels};
 use wardpost_queue::Queue;
@@ -46,6 +47,7 @@ pub(crate) struct MetricsPage {
     parcels: Parcels,
     policies: Policies,
     tls: ServerTls,
+    mx: Arc<Mx>,
     guard: Guard,
     data_dir: PathBuf,
     counted: Mutex<Option<(Instant, ParcelStats)>>,
@@ -61,6 +63,7 @@ impl MetricsPage {
             parcels: state.parcels.clone(),
             policies: roles.policies.clone(),
             tls: tls.clone(),
+            mx: Arc::clone(&roles.mx),
             guard: roles.scraping.clone(),
             data_dir: config.data_dir.clone(),
             counted: Mutex::new(None),
@@ -104,6 +107,12 @@ impl MetricsPage {
                 "wardpost_certificate_not_before_timestamp_seconds",
                 "When our certificate begins, Unix time",
                 self.tls.certificate().not_before as f64,
+            ),
+            gauge(
+                "wardpost_mx_last_mail_timestamp_seconds",
+                "When a server in the Internet last began to give us mail, Unix time; 0 when none has since \
+                 the start",
+                self.mx.last_visit(true).map_or(0.0, unix),
             ),
         ];
         families.extend(self.queue_families());
