@@ -64,6 +64,7 @@ impl From<DirectoryError> for Failure {
             | E::WeakPassword(_)
             | E::BadName
             | E::NoKeysWait
+            | E::LastAdministrator
             | E::WrongSecret => FailureKind::Refused,
             _ => FailureKind::Failed,
         };

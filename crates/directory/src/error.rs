@@ -19,6 +19,12 @@ pub enum DirectoryError {
     /// No such account.
     #[error("there is no such account")]
     NoSuchAccount,
+    /// Somebody must look after the box.
+    #[error(
+        "that is the only administrator, and somebody must look after this server: make somebody else \
+         one first (`wardpost account administrator ACCOUNT`)"
+    )]
+    LastAdministrator,
     /// No such alias.
     #[error("there is no such alias")]
     NoSuchAlias,

@@ -11,7 +11,8 @@
 //! the account stays unlocked and credentials already proven are recognised at once (`unlocked`).
 //!
 //! An account may have a second factor (`second_factor`): pages then want a code from an authenticator
-//! app after the password, and mail programs, which cannot ask for one, need app passwords.
+//! app after the password, and mail programs, which cannot ask for one, need app passwords. Wrong codes are
+//! counted for the account, wherever they come from (`codes`).
 //!
 //! Taking a credential away is felt at once: it is not recognised any more, and the sessions that it
 //! opened are told by their [`Revocation`].
@@ -23,6 +24,7 @@
 //! [`AccountKeys`]: wardpost_keys::AccountKeys
 
 mod book;
+mod codes;
 mod dkim;
 mod error;
 mod invitations;
@@ -42,7 +44,7 @@ pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
 pub use types::{
     Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
-    DkimStage, Invitation, Login, NewAccount, Options, Resolution, Way,
+    DkimStage, Invitation, Login, NewAccount, Options, Resolution, Way, WrongCodes,
 };
 
 use std::future::Future;
@@ -309,10 +311,10 @@ impl Directory {
     /// lose it as a target, and those that reach nobody else are removed.
     ///
     /// # Errors
-    /// When there is no such account or the store fails.
+    /// When there is no such account, it is the only administrator's, or the store fails.
     pub async fn remove_account(&self, id: AccountId) -> Result<(), DirectoryError> {
         self.write(move |directory| async move {
-            directory.person(id)?;
+            directory.keep_an_administrator(id)?;
             let mut batch = Batch::new();
             batch.delete(Column::Directory, account_key(id));
             let mut aliases = directory.book.read().aliases.clone();
@@ -327,7 +329,7 @@ impl Directory {
                 book.remove_person(id);
                 book.aliases = aliases;
             }
-            directory.logins.unlocked.lock().remove(id);
+            directory.logins.forget(id);
             tracing::info!(account = %id, "account removed");
             Ok(())
         })
@@ -452,13 +454,17 @@ impl Directory {
     /// Makes somebody an administrator, or takes that away.
     ///
     /// # Errors
-    /// When there is no such account or the store fails.
+    /// When there is no such account, it is the only administrator's and is to be one no longer, or the
+    /// store fails.
     pub async fn set_administrator(
         &self,
         id: AccountId,
         administrator: bool,
     ) -> Result<(), DirectoryError> {
         self.write(move |directory| async move {
+            if !administrator {
+                directory.keep_an_administrator(id)?;
+            }
             let mut record = directory.person(id)?.record();
             record.administrator = administrator;
             directory.replace_account(id, record).await?;
@@ -485,7 +491,7 @@ impl Directory {
             let on = secret.is_some();
             record.second_factor = secret.map(|secret| secret.expose().clone());
             directory.replace_account(id, record).await?;
-            directory.logins.forget_used_codes(id);
+            directory.logins.codes.lock().forget(id);
             // What mail programs tried in vain may count again.
             directory.logins.throttle.lock().forget_wrong(Target::from(id.0));
             if on {
@@ -501,7 +507,8 @@ impl Directory {
     }
 
     /// Checks a code of an account's second factor: the one that the app shows at `now`, before or
-    /// after. Each counts once, and guessing is slowed as for passwords.
+    /// after. Each counts once. Wrong ones slow the account down, from wherever they come, until a right
+    /// one; the answer is what was tried before it, for the account's owner.
     ///
     /// # Errors
     /// See [`AuthError`]; [`AuthError::Rejected`] also when the account has no second factor.
@@ -509,11 +516,10 @@ impl Directory {
         &self,
         id: AccountId,
         code: &str,
-        peer: IpAddr,
         now: SystemTime,
-    ) -> Result<(), AuthError> {
+    ) -> Result<Option<WrongCodes>, AuthError> {
         let person = self.0.person(id).map_err(|_| AuthError::Rejected)?;
-        self.0.logins.check_second_factor(&person, code, peer, now)
+        self.0.logins.check_second_factor(&person, code, now)
     }
 
     /// Sets a new password for an account whose keys are open. Sessions opened with the old password
@@ -540,6 +546,7 @@ impl Directory {
                 .await?;
             directory.replace_keys(id, keys).await?;
             directory.logins.throttle.lock().forget_wrong(Target::from(id.0));
+            directory.logins.codes.lock().let_go(id);
             tracing::info!(account = %id, "password changed");
             Ok(())
         })
@@ -663,6 +670,36 @@ impl Directory {
         .await
     }
 
+    /// Takes all of an account's app passwords away and revokes every session, those of its password
+    /// too. The password itself stays.
+    ///
+    /// # Errors
+    /// When there is no such account or the store fails.
+    pub async fn cut_off(&self, id: AccountId) -> Result<(), DirectoryError> {
+        self.write(move |directory| async move {
+            let person = directory.person(id)?;
+            let mut keys = person.keys.clone();
+            let app = |slot: &&wardpost_keys::SlotInfo| slot.kind == SlotKind::AppPassword;
+            for slot in person.keys.slots().filter(app) {
+                keys.remove_slot(slot.id);
+            }
+            directory.replace_keys(id, keys).await?;
+            let mut unlocked = directory.logins.unlocked.lock();
+            for slot in person.keys.slots() {
+                unlocked.revoke(id, slot.id);
+            }
+            tracing::warn!(account = %id, "signed out everywhere, all app passwords removed");
+            Ok(())
+        })
+        .await
+    }
+
+    /// When a mail program last logged in with an account's password itself, Unix seconds; nothing if
+    /// none has since the start.
+    pub fn password_used_by_mail_program(&self, id: AccountId) -> Option<i64> {
+        self.0.logins.by_password(id)
+    }
+
     /// How many accounts have their keys in memory.
     pub fn unlocked_count(&self) -> usize {
         self.0.logins.unlocked.lock().len()
@@ -695,6 +732,17 @@ impl Directory {
 impl Inner {
     fn person(&self, id: AccountId) -> Result<Arc<Person>, DirectoryError> {
         self.book.read().people.get(&id).cloned().ok_or(DirectoryError::NoSuchAccount)
+    }
+
+    /// Refuses what would leave the box without anybody who may look after it. The caller holds `writer`.
+    fn keep_an_administrator(&self, id: AccountId) -> Result<(), DirectoryError> {
+        let book = self.book.read();
+        let person = book.people.get(&id).ok_or(DirectoryError::NoSuchAccount)?;
+        let mut others = book.people.values().filter(|other| other.account.id != id);
+        if person.account.administrator && !others.any(|other| other.account.administrator) {
+            return Err(DirectoryError::LastAdministrator);
+        }
+        Ok(())
     }
 
     /// Runs a password hash when its turn comes.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
 use parking_lot::{Mutex, RwLock};
@@ -14,10 +14,11 @@ use wardpost_keys::{AccountKeys, KdfCost, SlotKind, UnlockError, Unlocked};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
 
 use crate::book::{Book, Person};
+use crate::codes::{CodeBook, Outcome};
 use crate::error::AuthError;
 use crate::second_factor;
 use crate::throttle::{Fingerprint, Judgement, Network, Target, Throttle};
-use crate::types::{DirectoryStats, Login, Options, Way};
+use crate::types::{DirectoryStats, Login, Options, Way, WrongCodes};
 use crate::unlocked::UnlockedAccounts;
 
 /// How long a log-in waits for its turn at the password hash before it is told to come again.
@@ -70,9 +71,10 @@ pub(crate) struct Logins {
     pub(crate) gate: Arc<Semaphore>,
     /// Keys of nobody: an unknown name costs as much as a wrong password.
     nobody: OnceCell<Arc<AccountKeys>>,
-    /// The latest half minute whose code of the second factor was used: no code counts twice (RFC 6238
-    /// §5.2). In memory, because a code is worth nothing a minute later.
-    used_codes: Mutex<HashMap<AccountId, u64>>,
+    /// Codes of second factors.
+    pub(crate) codes: Mutex<CodeBook>,
+    /// When a mail program last logged in with an account's password itself, Unix seconds.
+    by_password: Mutex<HashMap<AccountId, i64>>,
     ok: AtomicU64,
     failed: AtomicU64,
     slowed: AtomicU64,
@@ -90,7 +92,8 @@ impl Logins {
             unlocked: Mutex::default(),
             turns: Mutex::default(),
             nobody: OnceCell::new(),
-            used_codes: Mutex::default(),
+            codes: Mutex::default(),
+            by_password: Mutex::default(),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             slowed: AtomicU64::new(0),
@@ -144,7 +147,11 @@ impl Logins {
             let halved = way == Way::MailProgram
                 && person.as_ref().is_some_and(|person| person.account.second_factor);
             let person = if halved { None } else { person };
-            self.with_password(book, person, target, password, (peer, way)).await
+            let outcome = self.with_password(book, person, target, password, (peer, way)).await;
+            if let (Ok(login), Way::MailProgram) = (&outcome, way) {
+                self.by_password.lock().insert(login.account.id, unix(SystemTime::now()));
+            }
+            outcome
         };
         let counter = match &outcome {
             Ok(_) => &self.ok,
@@ -268,44 +275,43 @@ impl Logins {
         made.await.cloned()
     }
 
-    /// Checks a code of the second factor, slowed like passwords.
+    /// Checks a code of the second factor, slowed by the wrong ones before it.
     pub(crate) fn check_second_factor(
         &self,
         person: &Person,
         code: &str,
-        peer: IpAddr,
         now: SystemTime,
-    ) -> Result<(), AuthError> {
+    ) -> Result<Option<WrongCodes>, AuthError> {
         let Some(secret) = &person.second_factor else { return Err(AuthError::Rejected) };
         let id = person.account.id;
-        let target = Target::from(id.0) | SECOND_FACTOR;
         // The same digits may be right in another half minute.
         let typed = Secret::new(format!("{} {code}", second_factor::step(now)));
-        let fingerprint = self.fingerprint(target, &typed);
-        match self.throttle.lock().begin(target, peer, &fingerprint, Instant::now()) {
-            Judgement::Check => {}
-            Judgement::KnownWrong => return Err(AuthError::Rejected),
-            Judgement::Wait(wait) => return Err(AuthError::SlowDown(wait)),
-        }
-        let step = second_factor::proves(secret, code, now);
-        let mut used = self.used_codes.lock();
-        let fresh = step.filter(|step| used.get(&id).is_none_or(|used| used < step));
-        match fresh {
-            Some(step) => {
-                used.insert(id, step);
-                self.throttle.lock().succeeded(target, peer, Instant::now());
-                Ok(())
-            }
-            None => {
-                self.throttle.lock().failed(target, peer, fingerprint);
+        let fingerprint = self.fingerprint(Target::from(id.0) | SECOND_FACTOR, &typed);
+        let step = || second_factor::proves(secret, code, now);
+        // Locked throughout, so that many at once gain nothing.
+        let times = (Instant::now(), unix(now));
+        let outcome = self.codes.lock().judge(id, fingerprint, times, step);
+        match outcome {
+            Outcome::Right(wrong) => Ok(wrong),
+            Outcome::Wrong(wrong) => {
+                tracing::warn!(account = %id, wrong, "a wrong code of a second factor");
                 Err(AuthError::Rejected)
             }
+            Outcome::Repeated => Err(AuthError::Rejected),
+            Outcome::Wait(wait) => Err(AuthError::SlowDown(wait)),
         }
     }
 
-    /// Another secret, other codes.
-    pub(crate) fn forget_used_codes(&self, id: AccountId) {
-        self.used_codes.lock().remove(&id);
+    /// When a mail program last logged in with the password itself.
+    pub(crate) fn by_password(&self, id: AccountId) -> Option<i64> {
+        self.by_password.lock().get(&id).copied()
+    }
+
+    /// The account is gone.
+    pub(crate) fn forget(&self, id: AccountId) {
+        self.unlocked.lock().remove(id);
+        self.codes.lock().forget(id);
+        self.by_password.lock().remove(&id);
     }
 
     fn recognise(&self, person: &Person, fingerprint: &Fingerprint, way: Way) -> Option<Login> {
@@ -381,6 +387,10 @@ impl Logins {
         fingerprint.copy_from_slice(context.clone().sign().as_ref());
         fingerprint
     }
+}
+
+fn unix(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed())
 }
 
 /// Whether these are still the keys that a credential has to open. Asked while the throttle is locked,

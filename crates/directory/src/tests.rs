@@ -471,35 +471,93 @@ async fn with_a_second_factor_mail_programs_need_app_passwords() {
 }
 
 #[tokio::test]
-async fn a_code_counts_once_and_guessing_codes_is_slowed() {
+async fn a_code_counts_once_and_guessing_codes_is_slowed_from_anywhere() {
     let (_, directory, dana) = with_dana().await;
     let secret = second_factor::new_secret().unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(3_000_000);
-    let check =
-        |code: &str, peer: &str, now| directory.check_second_factor(dana, code, ip(peer), now);
-    let code = second_factor::code(&secret, now);
+    let check = |code: &str, now| directory.check_second_factor(dana, code, now);
+    let at = |steps: u64| now + Duration::from_secs(30 * steps);
+    let shown = |steps| second_factor::code(&secret, at(steps));
     // Nobody is let in for want of a second factor.
-    assert_eq!(check(code.expose(), OFFICE, now), Err(AuthError::Rejected));
+    assert_eq!(check(shown(0).expose(), now), Err(AuthError::Rejected));
 
     directory.set_second_factor(dana, Some(secret.clone())).await.unwrap();
-    assert_eq!(check("", OFFICE, now), Err(AuthError::Rejected));
-    assert_eq!(check(code.expose(), OFFICE, now), Ok(()));
-    // Not again, not from elsewhere, and no older one.
-    let later = now + Duration::from_secs(30);
+    assert_eq!(check("", now), Err(AuthError::Rejected));
+    let one = WrongCodes { count: 1, since: 3_000_000 };
+    assert_eq!(check(shown(0).expose(), now), Ok(Some(one)));
+    // Not again, and no older one.
     let before = second_factor::code(&secret, now - Duration::from_secs(30));
-    assert_eq!(check(code.expose(), OFFICE, now), Err(AuthError::Rejected));
-    assert_eq!(check(code.expose(), "198.51.100.7", later), Err(AuthError::Rejected));
-    assert_eq!(check(before.expose(), OFFICE, now), Err(AuthError::Rejected));
-    assert_eq!(check(second_factor::code(&secret, later).expose(), OFFICE, later), Ok(()));
+    assert_eq!(check(shown(0).expose(), now), Err(AuthError::Rejected));
+    assert_eq!(check(before.expose(), now), Err(AuthError::Rejected));
+    assert!(matches!(check(shown(1).expose(), at(1)), Ok(Some(WrongCodes { count: 2, .. }))));
 
-    let guesses = (0..1_000).map(|n| check(&format!("{n:06}"), "203.0.113.9", now));
-    let looked_at = guesses.filter(|outcome| *outcome == Err(AuthError::Rejected)).count();
-    assert!(looked_at < 20, "{looked_at}");
-    let right = second_factor::code(&secret, later + Duration::from_secs(30));
-    let then = later + Duration::from_secs(30);
-    let slowed = check(right.expose(), "203.0.113.9", then);
+    let guess = |n: u32| check(&format!("{n:06}"), now);
+    let looked_at = (0..1_000).filter(|n| guess(*n) == Err(AuthError::Rejected)).count();
+    assert!(looked_at <= 6, "{looked_at}");
+    // A right password forgives nothing, nor does the network from which it comes.
+    on_page(&directory, PASSWORD).await.unwrap();
+    let slowed = check(shown(2).expose(), at(2));
     assert!(matches!(slowed, Err(AuthError::SlowDown(_))), "{slowed:?}");
-    assert_eq!(check(right.expose(), OFFICE, then), Ok(()));
+    // Another password does: whoever guessed does not know that one.
+    directory
+        .change_password_with(dana, &self::secret(PASSWORD), &self::secret(OTHER))
+        .await
+        .unwrap();
+    let told = check(shown(2).expose(), at(2)).unwrap().unwrap();
+    assert!(told.count as usize >= 4, "{told:?}");
+    assert_eq!(check(shown(3).expose(), at(3)), Ok(None));
+}
+
+#[tokio::test]
+async fn there_is_always_an_administrator_if_there_was_one() {
+    let (_, directory, dana) = with_dana().await;
+    let lee = add(&directory, "lee").await;
+    directory.set_administrator(dana, false).await.unwrap();
+    directory.set_administrator(dana, true).await.unwrap();
+    directory.set_administrator(lee, true).await.unwrap();
+    // Both at once: one of the two stays.
+    let (one, other) =
+        tokio::join!(directory.set_administrator(dana, false), directory.remove_account(lee));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    let refused = one.and(other).unwrap_err();
+    assert!(matches!(refused, DirectoryError::LastAdministrator));
+    let (last, rest): (Vec<_>, Vec<_>) =
+        directory.accounts().into_iter().partition(|account| account.administrator);
+    for account in rest {
+        directory.remove_account(account.id).await.unwrap();
+    }
+    for refused in [
+        directory.set_administrator(last[0].id, false).await,
+        directory.remove_account(last[0].id).await,
+    ] {
+        assert!(matches!(refused, Err(DirectoryError::LastAdministrator)));
+    }
+    assert!(directory.account(last[0].id).unwrap().administrator);
+}
+
+#[tokio::test]
+async fn a_stolen_account_is_cut_off_everywhere() {
+    let (store, directory, dana) = with_dana().await;
+    assert_eq!(directory.password_used_by_mail_program(dana), None);
+    let own = login(&directory, "dana", PASSWORD).await.unwrap();
+    assert!(directory.password_used_by_mail_program(dana).unwrap() > 1_700_000_000);
+    let phone = directory.add_app_password(dana, &own.unlocked, "phone").await.unwrap();
+    let tablet = directory.add_app_password(dana, &own.unlocked, "tablet").await.unwrap();
+    let open_now = [
+        login(&directory, "dana", phone.expose()).await.unwrap(),
+        login(&directory, "dana", tablet.expose()).await.unwrap(),
+        on_page(&directory, PASSWORD).await.unwrap(),
+        own,
+    ];
+    directory.cut_off(dana).await.unwrap();
+    assert!(open_now.iter().all(|login| login.revocation.is_revoked()));
+    for directory in [&directory, &open(&store).await] {
+        assert!(directory.app_passwords(dana).is_empty());
+        assert!(login(directory, "dana", phone.expose()).await.is_err());
+        assert!(on_page(directory, PASSWORD).await.is_ok(), "the password itself stays");
+    }
+    let nobody = directory.cut_off(AccountId(99)).await;
+    assert!(matches!(nobody, Err(DirectoryError::NoSuchAccount)));
 }
 
 #[tokio::test]

@@ -86,6 +86,15 @@ pub enum Way {
     Page,
 }
 
+/// Wrong codes of an account's second factor since the last right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongCodes {
+    /// How many.
+    pub count: u32,
+    /// When the first of them was tried, Unix seconds.
+    pub since: i64,
+}
+
 /// Somebody who was invited, and has not chosen a password yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {

@@ -4,16 +4,17 @@ use crate::Staff;
 use crate::connect::{Link, MailSettings};
 use crate::form::Filled;
 use crate::session::SignedIn;
+use crate::signin::retry_after;
 use crate::words;
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 use wardpost_directory::{AppPassword, DirectoryError};
 use wardpost_mail::AccountId;
-use wardpost_web::{Shell, page, qr_svg, with_script};
+use wardpost_web::{Connection, Shell, page, qr_svg, with_script};
 
 /// Devices of one person: more is a mistake, and each costs work when a mail program logs in.
 const MOST_DEVICES: usize = 20;
@@ -42,7 +43,9 @@ struct List<'a> {
     devices: Vec<Device>,
     removed: bool,
     name: &'a str,
-    error: Option<&'static str>,
+    /// When a mail program last used the password itself.
+    by_password: Option<String>,
+    error: Option<String>,
 }
 
 #[derive(Template)]
@@ -90,12 +93,13 @@ impl Staff {
         status: StatusCode,
         removed: bool,
         name: &str,
-        error: Option<&'static str>,
+        error: Option<String>,
     ) -> Response {
-        let devices = self.parts.directory.app_passwords(who.account.id);
-        let devices = devices.into_iter().map(Device::from).collect();
+        let (directory, id) = (&self.parts.directory, who.account.id);
+        let devices = directory.app_passwords(id).into_iter().map(Device::from).collect();
+        let by_password = directory.password_used_by_mail_program(id).map(words::ago);
         let (shell, here) = (&self.shell, "/staff/phone");
-        page(status, &List { shell, who, here, devices, removed, name, error })
+        page(status, &List { shell, who, here, devices, removed, name, by_password, error })
     }
 
     fn device(&self, account: AccountId, slot: u32) -> Option<Device> {
@@ -112,15 +116,16 @@ impl Staff {
 /// Makes an app password, and the link that takes it to a phone.
 pub(crate) async fn add(
     State(staff): State<Arc<Staff>>,
+    Extension(connection): Extension<Connection>,
     who: SignedIn,
     Filled(form): Filled,
 ) -> Response {
     if !who.is_our_form(&form.form_token) {
         return staff.refused();
     }
-    let again = |error| {
+    let again = |error: &str| {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        staff.devices_page(&who, status, false, &form.name, Some(error))
+        staff.devices_page(&who, status, false, &form.name, Some(error.to_owned()))
     };
     let name = form.name.split_whitespace().collect::<Vec<_>>().join(" ");
     if name.is_empty() {
@@ -142,6 +147,11 @@ pub(crate) async fn add(
             "There are 20 devices already, and that is the most. Please take away those that you do \
              not use.",
         );
+    }
+    if let Err(unproven) = staff.prove(&who, &form, connection.peer).await {
+        let text = Some(unproven.text);
+        let page = staff.devices_page(&who, unproven.status, false, &form.name, text);
+        return retry_after(unproven.error, page);
     }
     match directory.add_app_password(who.account.id, &who.visitor.unlocked, &name).await {
         Ok(password) => {

@@ -37,6 +37,8 @@ pub(crate) struct Fields {
     #[serde(default = "nothing", deserialize_with = "secret")]
     pub(crate) password: Secret<String>,
     #[serde(default = "nothing", deserialize_with = "secret")]
+    pub(crate) new: Secret<String>,
+    #[serde(default = "nothing", deserialize_with = "secret")]
     pub(crate) again: Secret<String>,
     #[serde(default = "nothing", deserialize_with = "secret")]
     pub(crate) kit: Secret<String>,

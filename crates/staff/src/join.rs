@@ -71,7 +71,7 @@ pub(crate) async fn join(
     let name = invitation.address.to_string();
     match directory.authenticate(&name, &form.password, connection.peer, Way::Page).await {
         Ok(login) => {
-            let cookie = staff.begin_session(login);
+            let cookie = staff.begin_session(login, None);
             with_cookie(Redirect::to("/staff").into_response(), Some(cookie))
         }
         // The account is there; only the way in is the ordinary one.

@@ -8,6 +8,8 @@
 //! * A session ([`session`]) ends after a quarter of an hour without a page and after eight hours, when
 //!   its password is changed, and by signing out. While it lasts the account's keys are unlocked, because
 //!   an app password is a key of its own to the mailbox.
+//! * What outlasts a session (an app password) wants the password again, or a fresh code, unless that was
+//!   given within five minutes ([`prove`]).
 //! * Every form carries a token: of the session, or of this browser where there is no session yet.
 //! * An app password travels to a phone by a link that is opened once, within ten minutes, by one browser
 //!   ([`connect`]). Opening the link by `GET` uses nothing up.
@@ -25,7 +27,9 @@ mod join;
 mod lost;
 mod metrics;
 mod pages;
+mod password;
 mod people;
+mod prove;
 mod session;
 mod signin;
 mod watch;
@@ -39,7 +43,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use connect::Link;
 use metrics::Metrics;
-pub use people::Removal;
+pub use people::{Removal, Removed};
 use prometheus::Registry;
 use session::Visitor;
 use signin::Pending;
@@ -202,12 +206,14 @@ impl Staff {
             .route("/staff/connect/{token}/mail.mobileconfig", get(connect::profile))
             .route("/staff/second-factor", get(factor::show).post(factor::begin))
             .route("/staff/second-factor/new", get(factor::ask).post(factor::finish))
+            .route("/staff/password", get(password::show).post(password::change))
             .route("/staff/join/{link}", get(join::ask).post(join::join))
             .route("/admin", get(health::show).post(health::look))
             .route("/admin/people", get(people::list).post(people::invite))
             .route("/admin/people/withdraw", post(people::withdraw))
             .route("/admin/people/{id}", get(people::show))
             .route("/admin/people/{id}/administrator", post(people::administrator))
+            .route("/admin/people/{id}/cut-off", get(people::ask_cut_off).post(people::cut_off))
             .route("/admin/people/{id}/remove", post(people::remove))
             .route("/admin/dns", get(dns::show))
             .route("/admin/dns/zone/{domain}", get(dns::zone))
@@ -228,6 +234,7 @@ impl Staff {
             (Some("staff"), "phone") => "staff-phone",
             (Some("staff"), "connect") => "staff-connect",
             (Some("staff"), "second-factor") => "staff-second-factor",
+            (Some("staff"), "password") => "staff-password",
             (Some("admin"), "") => "admin-health",
             (Some("staff"), "join") => "staff-join",
             (Some("admin"), "people") => "admin-people",

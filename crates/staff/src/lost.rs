@@ -129,7 +129,8 @@ async fn recover(
         }
         (Ok(()), Lost::Password) => {
             let text = "Please sign in with it. Mail programs that used the old password need the new \
-                        one; devices with an app password go on as before.";
+                        one; devices with an app password go on as before. If somebody else knew the old one, look \
+                        through your devices under “Phone and computer”, and take away what is not yours.";
             staff.plain(StatusCode::OK, "Your new password is set", text)
         }
         (Err(Failed::Say(status, error)), _) => again(status, error),

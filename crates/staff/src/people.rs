@@ -1,7 +1,7 @@
 //! The practice's people, for administrators: who has an account, who is invited, who leaves.
 //!
 //! Nobody here learns a password or can set one: an invitation is a link, and whoever opens it chooses
-//! ([`join`](crate::join)). The last administrator stays one.
+//! ([`join`](crate::join)). The last administrator stays one, which the directory sees to.
 
 use crate::Staff;
 use crate::form::Filled;
@@ -18,6 +18,8 @@ use wardpost_directory::{Account, DirectoryError, Invitation};
 use wardpost_mail::{AccountId, Address, Secret};
 use wardpost_web::{Shell, page, qr_svg, with_script};
 
+const LAST_ADMINISTRATOR: &str = "Somebody must look after the mail server. Please make somebody else an \
+                                  administrator first.";
 /// Where the list is.
 const HERE: &str = "/admin/people";
 
@@ -27,8 +29,18 @@ pub trait Removal: Send + Sync {
     /// Removes an account and all its mail, for good. Its sessions end at once.
     ///
     /// # Errors
-    /// When there is no such account or the store fails.
-    async fn remove(&self, account: AccountId) -> Result<(), DirectoryError>;
+    /// When there is no such account, it is the only administrator's, or the store fails; nothing was
+    /// removed then.
+    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError>;
+}
+
+/// What became of an account that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Account and mail are gone.
+    Everything,
+    /// The account is gone, and its mail opens to nobody; deleting it is tried again later.
+    ButItsMail,
 }
 
 /// One person in the list.
@@ -98,13 +110,24 @@ struct One<'a> {
     here: &'static str,
     person: Person,
     devices: usize,
+    said: Option<&'static str>,
     /// The only administrator there is.
     only: bool,
     oneself: bool,
     error: Option<&'static str>,
 }
 
-/// What an address may tell the list.
+#[derive(Template)]
+#[template(path = "person_cut_off.html")]
+struct CutOff<'a> {
+    shell: &'a Shell,
+    who: &'a SignedIn,
+    here: &'static str,
+    person: Person,
+    devices: usize,
+}
+
+/// What an address may tell a page.
 #[derive(Deserialize)]
 pub(crate) struct Said {
     #[serde(default)]
@@ -119,6 +142,10 @@ pub(crate) async fn list(
 ) -> Response {
     let said = match said.done.as_str() {
         "removed" => Some("The account and all its mail are gone."),
+        "removed-later" => Some(
+            "The account is gone, and nobody can open its mail any more. The mail could not be deleted \
+             just now; the server tries again every ten minutes, and the space is freed then.",
+        ),
         "withdrawn" => Some("The invitation counts no longer."),
         _ => None,
     };
@@ -195,9 +222,52 @@ pub(crate) async fn withdraw(
 pub(crate) async fn show(
     State(staff): State<Arc<Staff>>,
     Path(id): Path<u32>,
+    Query(said): Query<Said>,
     Administrator(who): Administrator,
 ) -> Response {
-    staff.person_page(&who, AccountId(id), StatusCode::OK, None)
+    let said = (said.done == "cut-off").then_some(
+        "Signed out everywhere, and all devices are taken away. The password itself stays until its owner \
+         changes it, or sets another with the recovery kit.",
+    );
+    staff.person_page(&who, AccountId(id), StatusCode::OK, said, None)
+}
+
+/// Asks whether somebody is really to be signed out everywhere.
+pub(crate) async fn ask_cut_off(
+    State(staff): State<Arc<Staff>>,
+    Path(id): Path<u32>,
+    Administrator(who): Administrator,
+) -> Response {
+    let directory = &staff.parts.directory;
+    let Some(account) = directory.account(AccountId(id)) else { return staff.not_found() };
+    let devices = directory.app_passwords(account.id).len();
+    let (shell, person) = (&staff.shell, Person::new(account));
+    page(StatusCode::OK, &CutOff { shell, who: &who, here: HERE, person, devices })
+}
+
+/// Signs somebody out everywhere and takes all devices away: the account was stolen, or a bag was.
+pub(crate) async fn cut_off(
+    State(staff): State<Arc<Staff>>,
+    Path(id): Path<u32>,
+    Administrator(who): Administrator,
+    Filled(form): Filled,
+) -> Response {
+    if !who.is_our_form(&form.form_token) {
+        return staff.refused();
+    }
+    let id = AccountId(id);
+    match staff.parts.directory.cut_off(id).await {
+        Ok(()) => {
+            staff.end_sessions(id, None);
+            staff.links.end(|link| link.account == id);
+            Redirect::to(&format!("{HERE}/{}?done=cut-off", id.0)).into_response()
+        }
+        Err(DirectoryError::NoSuchAccount) => staff.not_found(),
+        Err(error) => {
+            tracing::error!(%error, "staff: an account could not be cut off");
+            staff.trouble()
+        }
+    }
 }
 
 /// Makes somebody an administrator, or one no longer.
@@ -211,14 +281,12 @@ pub(crate) async fn administrator(
         return staff.refused();
     }
     let (id, wanted) = (AccountId(id), form.next == "yes");
-    let Some(account) = staff.parts.directory.account(id) else { return staff.not_found() };
-    if !wanted && staff.is_only_administrator(&account) {
-        let text = "Somebody must look after the mail server. Please make somebody else an \
-                    administrator first.";
-        return staff.person_page(&who, id, StatusCode::CONFLICT, Some(text));
-    }
     match staff.parts.directory.set_administrator(id, wanted).await {
         Ok(()) => Redirect::to(&format!("{HERE}/{}", id.0)).into_response(),
+        Err(DirectoryError::NoSuchAccount) => staff.not_found(),
+        Err(DirectoryError::LastAdministrator) => {
+            staff.person_page(&who, id, StatusCode::CONFLICT, None, Some(LAST_ADMINISTRATOR))
+        }
         Err(error) => {
             tracing::error!(%error, "staff: an administrator could not be set");
             staff.trouble()
@@ -241,8 +309,8 @@ pub(crate) async fn remove(
         // Pressed twice.
         return Redirect::to("/admin/people?done=removed").into_response();
     };
-    let again = |status, text| staff.person_page(&who, id, status, Some(text));
-    if staff.is_only_administrator(&account) || id == who.account.id {
+    let again = |status, text| staff.person_page(&who, id, status, None, Some(text));
+    if id == who.account.id {
         let text = "You cannot remove yourself. Another administrator can.";
         return again(StatusCode::CONFLICT, text);
     }
@@ -253,10 +321,15 @@ pub(crate) async fn remove(
         return again(StatusCode::UNPROCESSABLE_ENTITY, text);
     }
     match staff.parts.removal.remove(id).await {
-        Ok(()) | Err(DirectoryError::NoSuchAccount) => {
+        Ok(Removed::ButItsMail) => {
+            staff.end_sessions(id, None);
+            Redirect::to("/admin/people?done=removed-later").into_response()
+        }
+        Ok(Removed::Everything) | Err(DirectoryError::NoSuchAccount) => {
             staff.end_sessions(id, None);
             Redirect::to("/admin/people?done=removed").into_response()
         }
+        Err(DirectoryError::LastAdministrator) => again(StatusCode::CONFLICT, LAST_ADMINISTRATOR),
         Err(error) => {
             tracing::error!(%error, "staff: an account could not be removed");
             staff.trouble()
@@ -311,6 +384,7 @@ impl Staff {
         who: &SignedIn,
         id: AccountId,
         status: StatusCode,
+        said: Option<&'static str>,
         error: Option<&'static str>,
     ) -> Response {
         let Some(account) = self.parts.directory.account(id) else { return self.not_found() };
@@ -319,6 +393,7 @@ impl Staff {
             who,
             here: HERE,
             devices: self.parts.directory.app_passwords(id).len(),
+            said,
             only: self.is_only_administrator(&account),
             oneself: id == who.account.id,
             person: Person::new(account),

@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use wardpost_directory::{Account, Login, Revocation};
+use std::time::Instant;
+use wardpost_directory::{Account, Login, Revocation, WrongCodes};
 use wardpost_keys::Unlocked;
 use wardpost_mail::{AccountId, Secret};
 use wardpost_web::{Cookie, is_same, random};
@@ -15,10 +16,11 @@ use wardpost_web::{Cookie, is_same, random};
 /// The cookie of a session.
 const COOKIE: Cookie = Cookie::for_host("__Host-staff");
 /// Where signing in can lead: never anywhere else, whatever a form says.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "/staff",
     "/staff/phone",
     "/staff/second-factor",
+    "/staff/password",
     "/admin",
     "/admin/dns",
     "/admin/watch",
@@ -33,6 +35,10 @@ pub(crate) struct Visitor {
     pub(crate) unlocked: Arc<Unlocked>,
     revocation: Revocation,
     form_token: String,
+    /// When this person last proved who they are.
+    pub(crate) proven: Mutex<Option<Instant>>,
+    /// Wrong codes that were tried before this session.
+    pub(crate) wrong_codes: Mutex<Option<WrongCodes>>,
     /// The link that connects a device, shown until its time is over.
     pub(crate) connecting: Mutex<Option<String>>,
     /// A second factor that was shown and is yet to be proven.
@@ -127,17 +133,35 @@ impl Staff {
     }
 
     /// Begins a session; the answer is the `Set-Cookie` value that goes with it.
-    pub(crate) fn begin_session(&self, login: Login) -> HeaderValue {
+    pub(crate) fn begin_session(&self, login: Login, wrong: Option<WrongCodes>) -> HeaderValue {
+        self.metrics.signed_in(Ok(()));
+        tracing::info!(account = %login.account.id, "staff: signed in");
+        self.begin(login, Some(Instant::now()), wrong)
+    }
+
+    /// Goes on with another log-in of the same person, whose session was ended: it proves no more than
+    /// that one.
+    pub(crate) fn go_on(&self, login: Login, who: &SignedIn) -> HeaderValue {
+        let proven = *who.visitor.proven.lock();
+        self.begin(login, proven, None)
+    }
+
+    fn begin(
+        &self,
+        login: Login,
+        proven: Option<Instant>,
+        wrong: Option<WrongCodes>,
+    ) -> HeaderValue {
         let visitor = Visitor {
             account: login.account.id,
             unlocked: login.unlocked,
             revocation: login.revocation,
             form_token: random(32),
+            proven: Mutex::new(proven),
+            wrong_codes: Mutex::new(wrong),
             connecting: Mutex::default(),
             new_factor: Mutex::default(),
         };
-        self.metrics.signed_in(Ok(()));
-        tracing::info!(account = %visitor.account, "staff: signed in");
         // What is over need not wait for its time: the account's keys go with it.
         self.sessions.end(Visitor::is_over);
         COOKIE.set("/", &self.sessions.begin(Arc::new(visitor), 1))

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
-use wardpost_directory::{AuthError, Login, Way};
+use std::time::{Duration, SystemTime};
+use wardpost_directory::{AuthError, Login, Way, WrongCodes};
 use wardpost_health::State as Health;
 use wardpost_web::{Connection, Cookie, Shell, page};
 
@@ -22,6 +22,10 @@ const COOKIE: Cookie = Cookie::for_paths("__Secure-code");
 const CODE_PATH: &str = "/staff/code";
 /// Wrong codes before the password is asked for again.
 const MOST_CODES: u32 = 10;
+/// Wrong codes that nobody need look into.
+const MISTYPED: u32 = 3;
+/// From here on somebody who waits is told what else there is to do.
+const LONG_WAIT: Duration = Duration::from_secs(60);
 
 /// Somebody who gave the right password and owes the code.
 pub(crate) struct Pending {
@@ -49,6 +53,19 @@ struct Start<'a> {
     here: &'static str,
     devices: usize,
     health: Option<Health>,
+    wrong_codes: Option<Tried>,
+}
+
+/// Wrong codes, as their owner is told of them.
+struct Tried {
+    count: u32,
+    since: String,
+}
+
+impl From<WrongCodes> for Tried {
+    fn from(wrong: WrongCodes) -> Self {
+        Self { count: wrong.count, since: words::moment(wrong.since) }
+    }
 }
 
 #[derive(Template)]
@@ -76,8 +93,9 @@ pub(crate) async fn start(
     if let Some(who) = staff.signed_in(&headers, true) {
         let devices = staff.parts.directory.app_passwords(who.account.id).len();
         let health = staff.parts.examiner.latest().map(|report| report.worst());
-        let (shell, who) = (&staff.shell, &who);
-        return page(StatusCode::OK, &Start { shell, who, here: "/staff", devices, health });
+        let wrong_codes = (*who.visitor.wrong_codes.lock()).map(Tried::from);
+        let (shell, who, here) = (&staff.shell, &who, "/staff");
+        return page(StatusCode::OK, &Start { shell, who, here, devices, health, wrong_codes });
     }
     let next = known_page(&said.next).unwrap_or("/staff");
     let form = SignIn {
@@ -148,7 +166,7 @@ pub(crate) async fn sign_in(
             with_cookie(Redirect::to(CODE_PATH).into_response(), Some(cookie))
         }
         Ok(login) => {
-            let cookie = staff.begin_session(login);
+            let cookie = staff.begin_session(login, None);
             with_cookie(Redirect::to(next).into_response(), Some(cookie))
         }
         Err(error) => {
@@ -181,6 +199,34 @@ pub(crate) fn not_admitted(error: AuthError, wrong: &str) -> (StatusCode, String
     }
 }
 
+/// What to say of a wrong code. When codes stay wrong it is a clock, and it may be this machine's.
+fn wrong_code(tries: u32) -> String {
+    let mut text = String::from(
+        "That code is not right. Each code is good for half a minute and counts once: please enter the one \
+         that the app shows now.",
+    );
+    if tries > 1 {
+        let clock = words::utc();
+        text.push_str(&format!(
+            " (This server’s clock says {clock} UTC; if that is wrong, or the phone’s clock is, no code fits.)"
+        ));
+    }
+    text
+}
+
+/// What to say when so many codes were wrong that somebody else must have tried them.
+pub(crate) fn codes_slowed(error: AuthError) -> Option<String> {
+    let AuthError::SlowDown(wait) = error else { return None };
+    (wait >= LONG_WAIT).then(|| {
+        let wait = words::span(wait);
+        format!(
+            "There were too many wrong codes for this account. Please wait {wait}, then try again. If it \
+             was not you, somebody knows your password: set another one with the recovery kit, under “I \
+             have lost my phone or forgotten my password”. Then the wait is over."
+        )
+    })
+}
+
 /// Tells programs, too, how long to wait.
 pub(crate) fn retry_after(error: AuthError, mut response: Response) -> Response {
     if let AuthError::SlowDown(wait) = error {
@@ -205,7 +251,6 @@ pub(crate) async fn ask_code(State(staff): State<Arc<Staff>>, headers: HeaderMap
 /// Takes the code.
 pub(crate) async fn take_code(
     State(staff): State<Arc<Staff>>,
-    Extension(connection): Extension<Connection>,
     headers: HeaderMap,
     Filled(form): Filled,
 ) -> Response {
@@ -218,27 +263,31 @@ pub(crate) async fn take_code(
     let Some(login) = pending.login.lock().clone() else {
         return Redirect::to("/staff").into_response();
     };
-    let (id, peer) = (login.account.id, connection.peer);
-    let checked =
-        staff.parts.directory.check_second_factor(id, &form.code, peer, SystemTime::now());
-    if let Err(error) = checked {
-        staff.metrics.signed_in(Err(error));
-        if pending.wrong.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_CODES {
-            *pending.login.lock() = None;
+    let (id, directory) = (login.account.id, &staff.parts.directory);
+    let wrong = match directory.check_second_factor(id, &form.code, SystemTime::now()) {
+        Ok(wrong) => wrong,
+        Err(error) => {
+            staff.metrics.signed_in(Err(error));
+            let tries = pending.wrong.fetch_add(1, Ordering::Relaxed) + 1;
+            if tries >= MOST_CODES {
+                *pending.login.lock() = None;
+            }
+            let (status, text) = not_admitted(error, &wrong_code(tries));
+            let text = codes_slowed(error).unwrap_or(text);
+            return retry_after(error, staff.code_page(&headers, status, Some(text)));
         }
-        let wrong = "That code is not right. Each code is good for half a minute and counts once: please \
-                     enter the one that the app shows now.";
-        let (status, text) = not_admitted(error, wrong);
-        return retry_after(error, staff.code_page(&headers, status, Some(text)));
-    }
+    };
     // The password was changed, or the person removed, between the two steps.
     if login.revocation.is_revoked() {
         return Redirect::to("/staff?ended").into_response();
     }
     *pending.login.lock() = None;
     staff.pending.end(|other| other.login.lock().is_none());
-    let mut response = Redirect::to(pending.next).into_response();
-    response.headers_mut().append(header::SET_COOKIE, staff.begin_session(login));
+    // More than people mistype: their owner is to see it.
+    let tried = wrong.is_some_and(|wrong| wrong.count > MISTYPED);
+    let next = if tried { "/staff" } else { pending.next };
+    let mut response = Redirect::to(next).into_response();
+    response.headers_mut().append(header::SET_COOKIE, staff.begin_session(login, wrong));
     response.headers_mut().append(header::SET_COOKIE, COOKIE.remove(CODE_PATH));
     response
 }

@@ -10,6 +10,17 @@ pub(crate) fn day(unix: i64) -> String {
     time.to_zoned(TimeZone::system()).strftime("%B %-d, %Y").to_string()
 }
 
+/// A moment: `November 26, 2026, 15:40`, where this machine is.
+pub(crate) fn moment(unix: i64) -> String {
+    let time = Timestamp::from_second(unix).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.to_zoned(TimeZone::system()).strftime("%B %-d, %Y, %H:%M").to_string()
+}
+
+/// The time of day that this machine's clock shows, in UTC: `15:40`.
+pub(crate) fn utc() -> String {
+    Timestamp::now().to_zoned(TimeZone::UTC).strftime("%H:%M").to_string()
+}
+
 /// How long ago something was: `3 minutes ago`.
 pub(crate) fn ago(unix: i64) -> String {
     match now() - unix {
@@ -26,7 +37,8 @@ pub(crate) fn span(wait: Duration) -> String {
     match wait.as_secs().max(1) {
         1 => "a second".to_owned(),
         seconds @ 2..=90 => format!("{seconds} seconds"),
-        seconds => format!("{} minutes", seconds.div_ceil(60)),
+        seconds @ 91..=5_400 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds => format!("{} hours", seconds.div_ceil(3_600)),
     }
 }
 
@@ -51,6 +63,7 @@ mod tests {
         assert_eq!(span(Duration::from_secs(1)), "a second");
         assert_eq!(span(Duration::from_millis(30_200)), "30 seconds");
         assert_eq!(span(Duration::from_secs(91)), "2 minutes");
+        assert_eq!(span(Duration::from_secs(24 * 3_600)), "24 hours");
         assert_eq!(day(1_795_690_000), "November 26, 2026");
     }
 }

@@ -38,7 +38,8 @@ pub struct Connection {
 /// Where browsers are sent that came without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirects {
-    /// To this address, `https://mail.clinic.test`, without a final slash.
+    /// To this address, `https://mail.clinic.test`, without a final slash; whoever asked for an IP
+    /// address stays there, because the name may not be in the DNS yet.
     To(String),
     /// To the host that was asked for, at this port: for as long as nobody knows what we are called.
     SameHost {
@@ -48,6 +49,16 @@ pub enum Redirects {
 }
 
 impl Redirects {
+    /// Whether a host is the one we are called.
+    fn is_own_name(&self, host: &str) -> bool {
+        match self {
+            Self::To(url) => url.parse::<Uri>().is_ok_and(|url| {
+                url.host().is_some_and(|own| own.eq_ignore_ascii_case(host)) && !is_address(host)
+            }),
+            Self::SameHost { .. } => false,
+        }
+    }
+
     /// The port with TLS.
     fn port(&self) -> u16 {
         match self {
@@ -64,7 +75,7 @@ impl Redirects {
             return (StatusCode::FORBIDDEN, "This page needs https.\n").into_response();
         }
         let root = match (self, asked) {
-            (Self::To(url), _) if !own => url.clone(),
+            (Self::To(url), asked) if !own && !asked.is_some_and(is_address) => url.clone(),
             (_, Some(host)) if is_plain_host(host) => match self.port() {
                 443 => format!("https://{host}"),
                 port => format!("https://{host}:{port}"),
@@ -77,10 +88,10 @@ impl Redirects {
         };
         let path = request.uri().path();
         let target = if is_plain_path(path) { format!("{root}{path}") } else { root };
-        // A name that is still to be given must not be remembered.
-        let status = match self {
-            Self::To(_) => StatusCode::MOVED_PERMANENTLY,
-            Self::SameHost { .. } => StatusCode::TEMPORARY_REDIRECT,
+        // Browsers remember a permanent one for ever: only what is sure to stay, our own names.
+        let status = match asked.is_some_and(|asked| own || self.is_own_name(asked)) {
+            true => StatusCode::MOVED_PERMANENTLY,
+            false => StatusCode::TEMPORARY_REDIRECT,
         };
         (status, [(header::LOCATION, target)]).into_response()
     }
@@ -91,6 +102,14 @@ fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b))
+}
+
+/// Whether a host is an IP address.
+fn is_address(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.parse::<std::net::Ipv4Addr>().is_ok(),
+    }
 }
 
 /// Whether a host is a name or an address and nothing else.
@@ -186,6 +205,24 @@ mod tests {
         assert_eq!(location("/%0d%0aX:y"), "https://mail.clinic.test");
         let post = answer(&ours(), Method::POST, "/p/abc", None);
         assert_eq!(post.status(), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn whoever_asked_for_an_address_stays_there_and_only_our_name_is_remembered() {
+        let redirects = Redirects::To("https://mail.clinic.test:8443".to_owned());
+        let to = |host| {
+            let answer = answer(&redirects, Method::GET, "/staff", host);
+            let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
+            (answer.status().as_u16(), location)
+        };
+        let moved = |status, to: &str| (status, to.to_owned());
+        let ours = "https://mail.clinic.test:8443/staff";
+        assert_eq!(to(Some("192.0.2.7")), moved(307, "https://192.0.2.7:8443/staff"));
+        assert_eq!(to(Some("[2001:db8::7]")), moved(307, "https://[2001:db8::7]:8443/staff"));
+        assert_eq!(to(Some("mail.clinic.test")), moved(301, ours));
+        for other in [Some("box.local"), Some("192.0.2.7.evil.test"), Some("[evil]"), None] {
+            assert_eq!(to(other), moved(307, ours), "{other:?}");
+        }
     }
 
     #[test]

@@ -59,7 +59,12 @@ impl Admin {
         let id = self.find(name)?.id;
         self.parts.directory.remove_account(id).await?;
         // From here on nothing opens the mail any more; deleting it frees the room it takes.
-        self.parts.mailboxes.remove_account(id).await?;
+        self.parts.mailboxes.remove_account(id).await.map_err(|error| {
+            Failure::failed(format!(
+                "the account is removed and nobody can open its mail any more, but the mail could not be \
+                 deleted and still takes its space: {error}"
+            ))
+        })?;
         Ok(Answer::Done)
     }
 

@@ -1,6 +1,6 @@
 //! Phones and computers.
 
-use super::house::{Browser, DANA, House, Page, ROBIN};
+use super::house::{Browser, DANA, House, PASSWORD, Page, ROBIN, code};
 use axum::http::StatusCode;
 
 const PHONE: &str = "/staff/phone";
@@ -138,4 +138,66 @@ async fn apples_devices_get_a_file() {
     let profile = phone.get(&file).await;
     assert_eq!(profile.header("content-type"), "application/x-apple-aspen-config");
     assert_eq!(profile.body, format!("PROFILE {DANA} {password}"));
+}
+
+#[tokio::test]
+async fn after_a_while_connecting_a_device_wants_the_password_or_a_code() {
+    let house = House::new().await;
+    let mut robin = house.signed_in(ROBIN).await;
+    assert!(!robin.get(PHONE).await.has("name=\"password\""), "not just after signing in");
+    connect(&mut robin, "First").await;
+    house.time_passes();
+    assert!(robin.get(PHONE).await.has("Your password, once more"));
+    for password in ["", "not my password at all"] {
+        let page = robin.fill(PHONE, PHONE, &[("name", "Thief’s"), ("password", password)]).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+        assert!(page.has("That is not your password") && page.has("value=\"Thief’s\""));
+    }
+    assert_eq!(house.directory.app_passwords(house.robin).len(), 1);
+    let fields = [("name", "Second"), ("password", PASSWORD)];
+    assert_eq!(robin.fill(PHONE, PHONE, &fields).await.location(), "/staff/phone/new");
+    connect(&mut robin, "Third").await;
+
+    // With a second factor the password is not enough.
+    let factor = house.with_factor(house.dana).await;
+    let mut dana = house.browser();
+    dana.sign_in(DANA, PASSWORD).await;
+    let first = code(&factor);
+    dana.fill("/staff/code", "/staff/code", &[("code", &first)]).await;
+    connect(&mut dana, "First").await;
+    house.time_passes();
+    let page = dana.get(PHONE).await;
+    assert!(page.has("Code from the app") && !page.has("name=\"password\""));
+    for typed in ["", "000 00", first.as_str()] {
+        let fields = [("name", "Thief’s"), ("password", PASSWORD), ("code", typed)];
+        let page = dana.fill(PHONE, PHONE, &fields).await;
+        assert!(page.status.is_client_error() && page.has("That code is not right"), "{typed}");
+    }
+    assert_eq!(house.directory.app_passwords(house.dana).len(), 1);
+    // The code that the app shows next.
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(30);
+    let next = wardpost_directory::second_factor::code(&factor, soon);
+    let fields = [("name", "Second"), ("code", next.expose())];
+    assert_eq!(dana.fill(PHONE, PHONE, &fields).await.location(), "/staff/phone/new");
+    assert_eq!(house.directory.app_passwords(house.dana).len(), 2);
+}
+
+#[tokio::test]
+async fn a_device_that_knows_the_password_itself_is_spoken_of() {
+    let house = House::new().await;
+    let mut dana = house.signed_in(DANA).await;
+    let page = dana.get(PHONE).await;
+    assert!(
+        page.has("is in no list") && page.has("no mail program has signed in with your password")
+    );
+    house.mail_login(DANA, PASSWORD).await.unwrap();
+    assert!(dana.get(PHONE).await.has("with your password itself less than a minute ago"));
+    connect(&mut dana, "Phone").await;
+    let slot = house.directory.app_passwords(house.dana)[0].slot;
+    let remove = format!("/staff/phone/{slot}/remove");
+    assert!(dana.get(&remove).await.has("set up with your password itself is cut off by"));
+    house.with_factor(house.dana).await;
+    for page in [PHONE, &remove] {
+        assert!(!dana.get(page).await.has("your password itself"), "{page}");
+    }
 }

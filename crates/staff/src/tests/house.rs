@@ -1,6 +1,6 @@
 //! A practice with two people, and a browser.
 
-use crate::{MailPorts, Parts, Profiles, Removal, Settings, Staff, Watching};
+use crate::{MailPorts, Parts, Profiles, Removal, Removed, Settings, Staff, Watching};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use tower::ServiceExt;
 use wardpost_directory::{
@@ -35,6 +36,8 @@ pub(crate) struct House {
     pub(crate) dana: AccountId,
     pub(crate) robin: AccountId,
     pub(crate) tls: ServerTls,
+    /// Whether a removed account's mail stays.
+    pub(crate) mail_stays: Arc<AtomicBool>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -103,12 +106,17 @@ impl Profiles for Files {
     }
 }
 
-struct Remover(Directory);
+/// Removes accounts, and their mail if it is to work.
+struct Remover(Directory, Arc<AtomicBool>);
 
 #[async_trait]
 impl Removal for Remover {
-    async fn remove(&self, account: AccountId) -> Result<(), DirectoryError> {
-        self.0.remove_account(account).await
+    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
+        self.0.remove_account(account).await?;
+        Ok(match self.1.load(Ordering::Relaxed) {
+            true => Removed::ButItsMail,
+            false => Removed::Everything,
+        })
     }
 }
 
@@ -148,13 +156,14 @@ impl House {
             },
         };
         let examiner = Arc::new(Examined::default());
+        let mail_stays = Arc::new(AtomicBool::new(false));
         let parts = Parts {
             directory: directory.clone(),
             examiner: Arc::<Examined>::clone(&examiner),
             records: Arc::new(Published),
             tls: tls.clone(),
             profiles: Some(Arc::new(Files)),
-            removal: Arc::new(Remover(directory.clone())),
+            removal: Arc::new(Remover(directory.clone(), Arc::clone(&mail_stays))),
         };
         let staff = Staff::new(settings, parts);
         let site = Site::builder(
@@ -162,7 +171,7 @@ impl House {
             Redirects::To("https://mail.clinic.test".into()),
         );
         let site = site.pages(staff.router(), Staff::page_name).build(&tls).unwrap();
-        Self { staff, site, directory, examiner, kit, dana, robin, tls, dir }
+        Self { staff, site, directory, examiner, kit, dana, robin, tls, mail_stays, dir }
     }
 
     /// Gives somebody a second factor.
@@ -170,6 +179,14 @@ impl House {
         let factor = second_factor::new_secret().unwrap();
         self.directory.set_second_factor(id, Some(factor.clone())).await.unwrap();
         factor
+    }
+
+    /// Whoever is signed in has been for a while.
+    pub(crate) fn time_passes(&self) {
+        self.staff.sessions.end(|visitor| {
+            *visitor.proven.lock() = None;
+            false
+        });
     }
 
     /// What a mail program gets with a password.

@@ -115,3 +115,58 @@ async fn who_leaves_is_removed_once_it_is_meant() {
     assert_eq!(house.directory.resolve(&address), Resolution::Unknown);
     assert_eq!(dana.get(&page).await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_stolen_account_is_cut_off_by_an_administrator() {
+    let house = House::new().await;
+    let mut dana = house.signed_in(DANA).await;
+    let mut robin = house.signed_in(ROBIN).await;
+    let made = robin.fill("/staff/phone", "/staff/phone", &[("name", "Phone")]).await;
+    assert_eq!(made.location(), "/staff/phone/new");
+    let page = robin.get("/staff/phone/new").await;
+    let (link, app) = (page.text_of("s-link"), page.text_of("s-password"));
+    let link = link.strip_prefix("https://mail.clinic.test").unwrap();
+    let mut mail = [
+        house.mail_login(ROBIN, PASSWORD).await.unwrap(),
+        house.mail_login(ROBIN, &app).await.unwrap(),
+    ];
+    let person = format!("/admin/people/{}", house.robin.0);
+    let action = format!("{person}/cut-off");
+    assert!(dana.get(&person).await.has(&action));
+    let ask = dana.get(&action).await;
+    assert!(ask.has("everywhere?") && ask.has("password itself stays") && ask.has("recovery kit"));
+    assert_eq!(
+        dana.post(&action, &[]).await.status,
+        StatusCode::FORBIDDEN,
+        "no other page does it"
+    );
+    assert_eq!(robin.get(&action).await.status, StatusCode::FORBIDDEN, "administrators only");
+    assert_eq!(house.directory.app_passwords(house.robin).len(), 1);
+
+    let done = dana.fill(&action, &action, &[]).await;
+    assert_eq!(done.location(), format!("{person}?done=cut-off"));
+    assert!(dana.get(done.location()).await.has("Signed out everywhere"));
+    for login in &mut mail {
+        login.revocation.revoked().await;
+    }
+    assert!(house.directory.app_passwords(house.robin).is_empty());
+    assert_eq!(robin.get("/staff/phone").await.status, StatusCode::SEE_OTHER);
+    assert!(house.mail_login(ROBIN, &app).await.is_err());
+    assert!(house.mail_login(ROBIN, PASSWORD).await.is_ok(), "the password stays");
+    let mut phone = house.browser();
+    assert_eq!(phone.fill(link, link, &[]).await.status, StatusCode::GONE, "nor its link");
+    assert_eq!(dana.get("/admin/people/99/cut-off").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn mail_that_could_not_be_deleted_is_not_said_to_be_gone() {
+    let house = House::new().await;
+    let mut dana = house.signed_in(DANA).await;
+    house.mail_stays.store(true, std::sync::atomic::Ordering::Relaxed);
+    let page = format!("/admin/people/{}", house.robin.0);
+    let done = dana.fill(&page, &format!("{page}/remove"), &[("address", ROBIN)]).await;
+    assert_eq!(done.location(), "/admin/people?done=removed-later");
+    let list = dana.get(done.location()).await;
+    assert!(list.has("The account is gone") && list.has("could not be deleted"));
+    assert!(!list.has("and all its mail are gone") && !list.has(&format!("{page}\"")));
+}

@@ -275,3 +275,85 @@ async fn set_up_hands_over_once() {
     assert!(browser.get("/staff").await.has("Hello, Dana"));
     assert_eq!(house.browser().fill(path, path, &[]).await.status, StatusCode::GONE);
 }
+
+#[tokio::test]
+async fn wrong_codes_are_told_to_their_owner_and_the_clock_is_named() {
+    let house = House::new().await;
+    let factor = house.with_factor(house.dana).await;
+    let path = "/staff/code";
+    let mut thief = house.browser();
+    thief.peer = "198.51.100.3".parse().unwrap();
+    thief.sign_in(DANA, PASSWORD).await;
+    let first = thief.fill(path, path, &[("code", "1")]).await;
+    assert!(first.has("That code is not right") && !first.has("UTC"));
+    let second = thief.fill(path, path, &[("code", "2")]).await;
+    let clock = second.body.split("clock says ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(clock.len() == 5 && clock.as_bytes()[2] == b':', "{clock}");
+    assert!(second.has("UTC; if that is wrong, or the phone’s clock is, no code fits"));
+    thief.fill(path, path, &[("code", "3")]).await;
+    thief.fill(path, path, &[("code", "4")]).await;
+    // From everywhere: another network, and the right password once more, change nothing.
+    let mut dana = house.browser();
+    let fields = [("address", DANA), ("password", PASSWORD), ("next", "/staff/phone")];
+    dana.fill("/staff", "/staff", &fields).await;
+    let slowed = dana.fill(path, path, &[("code", &code(&factor))]).await;
+    assert_eq!(slowed.status, StatusCode::TOO_MANY_REQUESTS, "{}", slowed.body);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let there = dana.fill(path, path, &[("code", &code(&factor))]).await;
+    assert_eq!(there.location(), "/staff", "they are to see it: {}", there.body);
+    let start = dana.get("/staff").await;
+    assert!(start.has("4 wrong codes were tried since") && start.has("href=\"/staff/password\""));
+}
+
+#[tokio::test]
+async fn people_change_their_own_password_and_stay_signed_in() {
+    let house = House::new().await;
+    let path = "/staff/password";
+    let mut dana = house.signed_in(DANA).await;
+    let mut elsewhere = house.signed_in(DANA).await;
+    let mut mail = house.mail_login(DANA, PASSWORD).await.unwrap();
+    let app = house.directory.add_app_password(house.dana, &mail.unlocked, "x").await.unwrap();
+    assert!(dana.get("/staff").await.has("href=\"/staff/password\""));
+    let set = async |browser: &mut super::house::Browser<'_>, old, new, again| {
+        browser.fill(path, path, &[("password", old), ("new", new), ("again", again)]).await
+    };
+    for (old, new, again, says) in [
+        (PASSWORD, OTHER, "something else altogether", "are not the same"),
+        (PASSWORD, PASSWORD, PASSWORD, "is the old one"),
+        (PASSWORD, "short", "short", "shorter than 15"),
+        ("not my password at all", OTHER, OTHER, "The first one is not your password"),
+    ] {
+        let page = set(&mut dana, old, new, again).await;
+        assert!(page.status.is_client_error() && page.has(says), "{says}: {}", page.body);
+        assert!(!page.has(OTHER));
+    }
+    let unasked = [("password", PASSWORD), ("new", OTHER), ("again", OTHER)];
+    assert_eq!(dana.post(path, &unasked).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(elsewhere.get(path).await.status, StatusCode::OK);
+
+    house.time_passes();
+    let done = set(&mut dana, PASSWORD, OTHER, OTHER).await;
+    assert_eq!(done.location(), "/staff/password?done", "{}", done.body);
+    assert!(dana.get("/staff/password?done").await.has("Your new password is set"));
+    assert_eq!(elsewhere.get(path).await.status, StatusCode::SEE_OTHER, "others are signed out");
+    mail.revocation.revoked().await;
+    assert!(house.mail_login(DANA, PASSWORD).await.is_err());
+    assert!(house.mail_login(DANA, OTHER).await.is_ok());
+    assert!(house.mail_login(DANA, app.expose()).await.is_ok(), "app passwords stay");
+    assert!(dana.get("/staff/phone").await.has("Your password, once more"), "proves no more");
+    assert_eq!(house.browser().sign_in(DANA, OTHER).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn an_old_password_is_not_guessed_on_an_open_page() {
+    let house = House::new().await;
+    let mut dana = house.signed_in(DANA).await;
+    let path = "/staff/password";
+    let mut last = StatusCode::OK;
+    for n in 0..20 {
+        let guess = format!("wrong password number {n}");
+        let fields = [("password", guess.as_str()), ("new", OTHER), ("again", OTHER)];
+        last = dana.fill(path, path, &fields).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+}

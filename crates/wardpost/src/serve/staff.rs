@@ -4,6 +4,7 @@ use super::state::State;
 use async_trait::async_trait;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use wardpost_config::Config;
 use wardpost_directory::{Directory, DirectoryError, Way};
 use wardpost_health::Examiner;
@@ -12,7 +13,7 @@ use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_publish::records::Source;
 use wardpost_setup::Done;
-use wardpost_staff::{MailPorts, Parts, Profiles, Removal, Settings, Staff, Watching};
+use wardpost_staff::{MailPorts, Parts, Profiles, Removal, Removed, Settings, Staff, Watching};
 
 /// The pages for staff.
 pub(crate) fn staff(
@@ -66,6 +67,9 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+/// How long after a failure an account's mail is tried to be deleted again.
+const AGAIN: Duration = Duration::from_secs(10 * 60);
+
 /// Removes an account, and then its mail.
 struct Remover {
     directory: Directory,
@@ -74,10 +78,23 @@ struct Remover {
 
 #[async_trait]
 impl Removal for Remover {
-    async fn remove(&self, account: AccountId) -> Result<(), DirectoryError> {
+    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
         self.directory.remove_account(account).await?;
         // From here on nothing opens the mail any more; deleting it frees the room it takes.
-        let deleted = self.mailboxes.remove_account(account).await;
-        deleted.map(drop).map_err(|error| DirectoryError::Store(error.to_string()))
+        let Err(error) = self.mailboxes.remove_account(account).await else {
+            return Ok(Removed::Everything);
+        };
+        tracing::error!(%account, %error, "a removed account's mail could not be deleted");
+        let mailboxes = self.mailboxes.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                match mailboxes.remove_account(account).await {
+                    Ok(()) => return tracing::info!(%account, "a removed account's mail is deleted"),
+                    Err(error) => tracing::warn!(%account, %error, "its mail is still not deleted"),
+                }
+            }
+        });
+        Ok(Removed::ButItsMail)
     }
 }
