@@ -1,5 +1,6 @@
 //! Dana signs in with a password and a code from her phone, connects the phone by a QR code, reads and sends
-//! with the app password that came that way, and takes it away again. Whoever is not Dana gets nowhere.
+//! with the app password that came that way, and takes it away again. Whoever is not Dana gets nowhere, and
+//! Dana hears of it, changes her password, and cuts off a colleague whose bag was stolen.
 //!
 //! The pictures of all pages are kept in the folder `WARDPOST_PICTURES`, if that is set.
 
@@ -7,6 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 use wardpost_tests::chromium::Chromium;
 use wardpost_tests::imap::Imap;
@@ -16,6 +18,7 @@ use wardpost_tests::wardpost::{HOSTNAME, PASSWORD};
 use wardpost_tests::{Lab, Result, run, wait_for};
 
 const URL: &str = "https://mail.clinic.test:8443";
+const ANOTHER_PASSWORD: &str = "seven green kites over the bay";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, \
      like Gecko) Version/18.1 Mobile/15E148 Safari/604.1";
 
@@ -56,7 +59,10 @@ fn box_02_phone_is_connected_and_taken_away() -> Result<()> {
     assert!(sent.is_err(), "it still sends");
 
     desk.looks_after_the_box()?;
-    nobody_else_gets_in(&practice, &desk)?;
+    let lee = nobody_else_gets_in(&practice, &desk)?;
+    desk.hears_of_wrong_codes(&practice, &key)?;
+    desk.changes_the_password()?;
+    desk.cuts_off(&practice, &lee)?;
     let complaints = desk.browser.complaints()?;
     let policy: Vec<_> = complaints.iter().filter(|text| text.contains("Policy")).collect();
     assert!(policy.is_empty(), "{policy:?}");
@@ -204,6 +210,54 @@ impl Desk {
         self.picture("watch-token")
     }
 
+    /// Signs in after somebody else guessed codes: the wait is for everybody, and the start page says why.
+    fn hears_of_wrong_codes(&self, practice: &Practice, key: &str) -> Result<()> {
+        self.sign_in(&practice.dana, PASSWORD)?;
+        self.browser.wait_for_text("Second step")?;
+        // As long as the last wrong code makes the next one wait.
+        wait_for("a right code to count", Duration::from_secs(120), || {
+            self.enter_code(&code(key).ok()?).ok()?;
+            thread::sleep(Duration::from_secs(5));
+            self.browser.text().ok().filter(|text| text.contains("Hello, Dr. Dana Reyes"))
+        })?;
+        self.browser.wait_for_text("wrong codes were tried since")?;
+        self.picture("start-wrong-codes")
+    }
+
+    fn changes_the_password(&self) -> Result<()> {
+        self.browser.click("a[href='/staff/password']")?;
+        self.browser.wait_for_text("Password until now")?;
+        self.picture("password")?;
+        self.browser.type_into("#password", PASSWORD)?;
+        self.browser.type_into("#new", ANOTHER_PASSWORD)?;
+        self.browser.type_into("#again", ANOTHER_PASSWORD)?;
+        self.browser.click("main form button")?;
+        self.browser.wait_for_text("Your new password is set")?;
+        self.picture("password-done")
+    }
+
+    /// Signs a colleague, who is at the pages, out everywhere.
+    fn cuts_off(&self, practice: &Practice, lee: &Desk) -> Result<()> {
+        lee.browser.open(&format!("{URL}/staff/phone"))?;
+        lee.browser.wait_for_text("is in no list")?;
+        lee.picture("devices-no-second-factor")?;
+        let mut session = log_in(practice, &practice.lee, PASSWORD)?;
+        self.browser.open(&format!("{URL}/admin/people"))?;
+        self.browser.click("a[href^='/admin/people/'][href$='2']")?;
+        self.browser.wait_for_text("Stolen password, stolen devices")?;
+        self.picture("person")?;
+        self.browser.click("a[href$='/cut-off']")?;
+        self.browser.wait_for_text("Sign out Lee Park everywhere?")?;
+        self.picture("person-cut-off")?;
+        self.browser.click("main form button")?;
+        self.browser.wait_for_text("Signed out everywhere")?;
+        self.picture("person-cut-off-done")?;
+        let over = || session.must("NOOP").err();
+        wait_for("Lee's mail program to be signed out", Duration::from_secs(20), over)?;
+        lee.browser.open(&format!("{URL}/staff/phone"))?;
+        lee.browser.wait_for_text("Please sign in again").map(|_| ())
+    }
+
     /// What the QR code on the page says, to whoever photographs the screen.
     fn scan(&self) -> Result<String> {
         let file = self.folder.join("screen.png");
@@ -232,7 +286,7 @@ impl Desk {
 }
 
 /// Lee, who is no administrator; somebody with a made-up session; somebody who guesses codes.
-fn nobody_else_gets_in(practice: &Practice, dana: &Desk) -> Result<()> {
+fn nobody_else_gets_in(practice: &Practice, dana: &Desk) -> Result<Desk> {
     let lee = Desk::new(practice, "lee")?;
     lee.sign_in(&practice.lee, PASSWORD)?;
     lee.browser.wait_for_text("Hello, Lee Park")?;
@@ -267,7 +321,8 @@ fn nobody_else_gets_in(practice: &Practice, dana: &Desk) -> Result<()> {
     dana.picture("start-two-steps")?;
     dana.signs_out()?;
     dana.browser.open(&format!("{URL}/staff/phone"))?;
-    dana.browser.wait_for_text("Staff sign-in").map(|_| ())
+    dana.browser.wait_for_text("Staff sign-in")?;
+    Ok(lee)
 }
 
 /// The page is as wide as the phone: nobody has to scroll sideways.
