@@ -30,6 +30,13 @@ fn box_02_phone_is_connected_and_taken_away() -> Result<()> {
     let metrics = format!("[metrics]\ntoken_file = \"{}\"\n", token.display());
     let practice = Practice::open_in(lab, &metrics)?;
     practice.wardpost.cli(&["account", "administrator", &practice.dana], "")?;
+    for command in [
+        ["account", "administrator", &practice.dana, "--remove"].as_slice(),
+        &["account", "remove", &practice.dana, "--yes"],
+    ] {
+        let refused = practice.wardpost.cli(command, "").expect_err("nobody is left").to_string();
+        assert!(refused.contains("make somebody else one first"), "{refused}");
+    }
     let desk = Desk::new(&practice, "dana")?;
 
     desk.goes_to_the_staff_pages()?;

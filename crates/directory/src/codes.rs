@@ -31,11 +31,14 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait after so many wrong codes.
 fn wait_after(wrong: u32) -> Duration {
-    match wrong {
-        0..=FREE => Duration::ZERO,
-        ..MINUTES => Duration::from_secs(1 << (wrong - FREE - 1)),
-        ..DAYS => (MINUTE * (1 << (wrong - MINUTES).min(6))).min(HOUR),
-        _ => DAY,
+    if wrong <= FREE {
+        Duration::ZERO
+    } else if wrong < MINUTES {
+        Duration::from_secs(1 << (wrong - FREE - 1))
+    } else if wrong < DAYS {
+        (MINUTE * (1 << (wrong - MINUTES).min(6))).min(HOUR)
+    } else {
+        DAY
     }
 }
 

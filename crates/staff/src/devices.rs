@@ -151,7 +151,10 @@ pub(crate) async fn add(
     if let Err(unproven) = staff.prove(&who, &form, connection.peer).await {
         let text = Some(unproven.text);
         let page = staff.devices_page(&who, unproven.status, false, &form.name, text);
-        return retry_after(unproven.error, page);
+        return match unproven.error {
+            Some(error) => retry_after(error, page),
+            None => page,
+        };
     }
     match directory.add_app_password(who.account.id, &who.visitor.unlocked, &name).await {
         Ok(password) => {

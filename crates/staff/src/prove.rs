@@ -17,13 +17,20 @@ const HOLDS: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Unproven {
     pub(crate) status: StatusCode,
     pub(crate) text: String,
-    pub(crate) error: AuthError,
+    pub(crate) error: Option<AuthError>,
 }
 
 impl Unproven {
     fn new(error: AuthError, wrong: &str) -> Self {
         let (status, text) = not_admitted(error, wrong);
-        Self { status, text, error }
+        Self { status, text, error: Some(error) }
+    }
+
+    /// The page was open for so long that its form did not ask yet.
+    fn not_asked(what: &str) -> Self {
+        let text =
+            format!("You signed in a while ago. To show that it is you, please enter {what}, too.");
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, text, error: None }
     }
 }
 
@@ -47,19 +54,25 @@ impl Staff {
             return Ok(());
         }
         if who.account.second_factor {
+            if form.code.trim().is_empty() {
+                return Err(Unproven::not_asked("the code that the app shows"));
+            }
             let directory = &self.parts.directory;
             let checked =
                 directory.check_second_factor(who.account.id, &form.code, SystemTime::now());
             let wrong = checked.map_err(|error| {
                 let wrong = "That code is not right. Each counts once: please enter the one that the app \
                              shows now.";
-                let Unproven { status, text, error } = Unproven::new(error, wrong);
-                Unproven { status, text: codes_slowed(error).unwrap_or(text), error }
+                let unproven = Unproven::new(error, wrong);
+                Unproven { text: codes_slowed(error).unwrap_or(unproven.text), ..unproven }
             })?;
             if wrong.is_some() {
                 *who.visitor.wrong_codes.lock() = wrong;
             }
         } else {
+            if form.password.expose().is_empty() {
+                return Err(Unproven::not_asked("your password"));
+            }
             let (login, password) = (who.account.address.to_string(), &form.password);
             let login = self.parts.directory.authenticate(&login, password, peer, Way::Page).await;
             login.map_err(|error| {

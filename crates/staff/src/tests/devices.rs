@@ -1,6 +1,6 @@
 //! Phones and computers.
 
-use super::house::{Browser, DANA, House, PASSWORD, Page, ROBIN, code};
+use super::house::{Browser, DANA, House, OTHER, PASSWORD, Page, ROBIN, code};
 use axum::http::StatusCode;
 
 const PHONE: &str = "/staff/phone";
@@ -148,7 +148,10 @@ async fn after_a_while_connecting_a_device_wants_the_password_or_a_code() {
     connect(&mut robin, "First").await;
     house.time_passes();
     assert!(robin.get(PHONE).await.has("Your password, once more"));
-    for password in ["", "not my password at all"] {
+    let unasked = robin.fill(PHONE, PHONE, &[("name", "Thief’s")]).await;
+    assert_eq!(unasked.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(unasked.has("please enter your password, too"));
+    for password in ["not my password at all", OTHER] {
         let page = robin.fill(PHONE, PHONE, &[("name", "Thief’s"), ("password", password)]).await;
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         assert!(page.has("That is not your password") && page.has("value=\"Thief’s\""));
@@ -168,7 +171,10 @@ async fn after_a_while_connecting_a_device_wants_the_password_or_a_code() {
     house.time_passes();
     let page = dana.get(PHONE).await;
     assert!(page.has("Code from the app") && !page.has("name=\"password\""));
-    for typed in ["", "000 00", first.as_str()] {
+    assert!(
+        dana.fill(PHONE, PHONE, &[("name", "x")]).await.has("enter the code that the app shows")
+    );
+    for typed in ["000 00", first.as_str()] {
         let fields = [("name", "Thief’s"), ("password", PASSWORD), ("code", typed)];
         let page = dana.fill(PHONE, PHONE, &fields).await;
         assert!(page.status.is_client_error() && page.has("That code is not right"), "{typed}");
