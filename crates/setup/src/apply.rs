@@ -48,6 +48,12 @@ pub(crate) async fn apply(
     disk_key_confirmed: bool,
 ) -> Result<(), NotApplied> {
     let data = &machine.provisional.data_dir;
+    if machine.config_file.is_file() {
+        return Err(NotApplied(format!(
+            "This server is set up already: {} is there. Nothing was changed. Please restart the machine.",
+            machine.config_file.display()
+        )));
+    }
     let key_file = system_key_file(machine)?;
     let text = written::configuration(answers, &machine.seed, key_file.as_deref());
     let config = Config::parse(&text, &machine.config_file).map_err(|error| {
@@ -55,8 +61,16 @@ pub(crate) async fn apply(
             "The configuration that would be written has a mistake, which is a fault in Wardpost: {error}"
         ))
     })?;
-    let begun = clear(data).and_then(|()| mark(data, disk_key_confirmed));
-    begun.map_err(|error| written_words(data, &error))?;
+    // Whatever came into the directory while somebody typed is not ours to mark, and so to clear away.
+    let found = prepare(data).map_err(|error| written_words(data, &error))?;
+    if found == Found::Data {
+        return Err(NotApplied(format!(
+            "{} holds data that was not there when the set-up began. It was not touched, and nothing was set up: \
+             bring its configuration back, too, or take it away, and restart the server.",
+            data.display()
+        )));
+    }
+    mark(data, disk_key_confirmed).map_err(|error| written_words(data, &error))?;
     let done = async {
         let key = system_key(key_file.as_deref())?;
         fill(&config, &key, answers, recovery).await?;
@@ -157,7 +171,11 @@ async fn people_and_rules(
     recovery: &RecoveryCertificate,
 ) -> Result<(), NotApplied> {
     let directory = Directory::open(store.clone(), &config.domain).await.map_err(|e| failed(&e))?;
-    directory.initialise_with(recovery).await.map_err(|e| failed(&e))?;
+    if !directory.initialise_with(recovery).await.map_err(|e| failed(&e))? {
+        return Err(NotApplied(
+            "There is a recovery certificate already, so this is no new server. Nothing was set up.".to_owned(),
+        ));
+    }
     let person = &answers.administrator;
     let new = NewAccount {
         address: person.address.clone(),

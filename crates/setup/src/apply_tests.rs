@@ -173,3 +173,20 @@ async fn the_disk_s_key_is_forgotten_only_when_it_is_on_paper() {
     settle(place.data(), &place.machine.disk).unwrap();
     assert!(key.exists());
 }
+
+#[tokio::test]
+async fn what_came_meanwhile_is_neither_marked_nor_cleared_away() {
+    let place = place();
+    fs::write(place.data().join("FORMAT"), "1").unwrap();
+    let refused = place.apply(&answers(Outgoing::Direct), false).await.err().unwrap();
+    assert!(refused.0.contains("was not there when the set-up began"), "{refused}");
+    assert_eq!(place.files(), ["FORMAT"]);
+
+    fs::remove_file(place.data().join("FORMAT")).unwrap();
+    let kit = place.apply(&answers(Outgoing::Direct), false).await;
+    kit.expect("an empty place is set up");
+    let before = place.files();
+    let refused = place.apply(&answers(Outgoing::Direct), false).await.err().unwrap();
+    assert!(refused.0.contains("set up already"), "{refused}");
+    assert_eq!(place.files(), before, "a second time changes nothing");
+}

@@ -372,10 +372,19 @@ impl Flow {
         self.kit.get_or_insert(kit);
     }
 
-    /// Another browser goes on: a sheet that was printed in the first one counts no more.
+    /// Another browser goes on. Whoever sat before the first may have been somebody else: what they printed
+    /// counts no more, and neither does a password or an authenticator app of theirs.
     pub(crate) fn hand_over(&mut self) {
-        self.kit = None;
-        self.reviewed = false;
+        (self.kit, self.reviewed) = (None, false);
+        (self.password, self.administrator) = (None, None);
+        let Ok(factor) = second_factor::new_secret() else {
+            unreachable!("the system's random generator does not fail once it has been seeded");
+        };
+        (self.factor, self.factor_proven) = (factor, false);
+        self.relay_password = None;
+        if !matches!(self.outgoing, Some(Outgoing::Direct)) {
+            (self.outgoing, self.relay_remark) = (None, None);
+        }
     }
 
     /// The end: all answers and the kit, if all of it is there and was confirmed. `disk_key` is the disk's

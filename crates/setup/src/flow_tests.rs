@@ -195,12 +195,17 @@ fn a_wrong_clock_is_told() {
 }
 
 #[test]
-fn taking_over_makes_another_kit() {
+fn taking_over_makes_another_kit_and_keeps_no_password_of_somebody_elses() {
     let mut flow = answered();
-    let group = last_group(&flow);
+    let (group, factor) = (last_group(&flow), flow.factor().expose().clone());
     flow.hand_over();
-    assert_eq!(flow.next(), Step::Review);
+    assert_eq!(flow.next(), Step::Administrator);
+    assert!(!flow.has_password() && !flow.factor_proven());
+    assert_ne!(flow.factor().expose(), &factor);
     assert!(flow.finish(&group, "", None).is_err());
+    assert!(!flow.review(), "the password is missing");
+    administrator(&mut flow, "dana", PASSWORD, PASSWORD).unwrap();
+    prove(&mut flow).unwrap();
     assert!(flow.review());
     flow.keep_kit(RecoveryKit::generate().unwrap());
     assert!(flow.finish(&last_group(&flow), "", None).is_ok());
@@ -293,7 +298,7 @@ proptest! {
                 }
                 Act::HandOver => {
                     flow.hand_over();
-                    (kit, reviewed) = (false, false);
+                    (kit, reviewed, proven) = (false, false, false);
                 }
                 Act::Finish(right) => {
                     let typed = match flow.kit() {

@@ -26,6 +26,8 @@ struct Fake {
     online: bool,
     free: u64,
     disk: bool,
+    unlock: Option<&'static str>,
+    takes: Duration,
     refuses: Mutex<Option<String>>,
     applied: Mutex<Vec<(Answers, bool)>>,
 }
@@ -38,6 +40,8 @@ impl Fake {
             online: true,
             free: 100 << 30,
             disk: false,
+            unlock: None,
+            takes: Duration::ZERO,
             refuses: Mutex::default(),
             applied: Mutex::default(),
         }
@@ -65,7 +69,7 @@ impl World for Fake {
 
     fn disk(&self) -> Disk {
         let recovery_key = self.disk.then(|| Secret::new(DISK_KEY.to_owned()));
-        Disk { recovery_key, ..Disk::default() }
+        Disk { recovery_key, unlock: self.unlock.map(str::to_owned), ..Disk::default() }
     }
 
     fn fetches_certificates(&self) -> bool {
@@ -81,6 +85,7 @@ impl World for Fake {
         if let Some(why) = self.refuses.lock().take() {
             return Err(NotApplied(why));
         }
+        tokio::time::sleep(self.takes).await;
         self.applied.lock().push((answers.clone(), disk_key_confirmed));
         Ok(())
     }
@@ -314,9 +319,15 @@ async fn a_second_browser_with_the_code_takes_over() {
     assert!(first.get(START).await.text.contains("begun in another browser"));
     let came = first.post_raw(Step::Sheet.path(), &[("kit", &printed)]).await;
     assert_eq!(came.location.as_deref(), Some(START));
-    // Nothing that was typed is lost, but the first one's sheet is no longer the practice's.
+    // What was typed is not lost, but no password, app or sheet of somebody else counts.
+    assert_eq!(second.get(START).await.location.as_deref(), Some(Step::Administrator.path()));
+    let page = second.get(Step::Administrator.path()).await.text;
+    assert!(page.contains("value=\"Dana\"") && !page.contains(PASSWORD));
+    let fields = [("name", "Dana"), ("address", "dana"), ("password", ""), ("again", "")];
+    assert_eq!(second.post(Step::Administrator.path(), &fields).await.status, 422);
+    second.post(Step::Administrator.path(), ANSWERS[1].1).await;
+    second.prove().await;
     assert!(second.get(Step::Notices.path()).await.text.contains("555 0100"));
-    assert_eq!(second.get(START).await.location.as_deref(), Some(Step::Review.path()));
     second.post(Step::Review.path(), &[]).await;
     second.get(Step::Sheet.path()).await;
     if printed != second.kit_end() {
@@ -326,6 +337,51 @@ async fn a_second_browser_with_the_code_takes_over() {
     let end = second.kit_end();
     assert_eq!(second.post(Step::Sheet.path(), &[("kit", &end)]).await.status, 200);
     assert_eq!(world.applied.lock().len(), 1);
+}
+
+/// Whoever presses the button twice, or loads a page meanwhile, waits; and it is done once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pressing_twice_does_it_once() {
+    let (set_up, world) = set_up(Fake { takes: Duration::from_millis(300), ..Fake::new() });
+    let mut dana = Browser::new(&set_up);
+    dana.sit_down().await;
+    dana.answer_all().await;
+    let page = dana.get(Step::Sheet.path()).await;
+    let (end, token) = (dana.kit_end(), hidden(&page.text, "form_token").unwrap());
+    let press = |cookies: Vec<(String, String)>, kit: String| {
+        let (mut browser, token) =
+            (Browser { set_up: Arc::clone(&set_up), cookies }, token.clone());
+        tokio::spawn(async move {
+            browser.post_raw(Step::Sheet.path(), &[("kit", &kit), ("form_token", &token)]).await
+        })
+    };
+    let presses = [
+        press(dana.cookies.clone(), end.clone()),
+        press(dana.cookies.clone(), end.clone()),
+        press(dana.cookies.clone(), "a slip".to_owned()),
+    ];
+    let all = async {
+        for press in presses {
+            assert!([200, 422].contains(&press.await.unwrap().status));
+        }
+        assert!(dana.get(Step::Sheet.path()).await.text.contains("/staff/welcome/"));
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("nobody waits for himself");
+    assert_eq!(world.applied.lock().len(), 1);
+    assert!(done(&set_up).await.is_some());
+}
+
+#[tokio::test]
+async fn an_encrypted_disk_without_a_recovery_key_ends_no_set_up() {
+    let (set_up, world) = set_up(Fake { unlock: Some("tpm"), ..Fake::new() });
+    let mut dana = Browser::new(&set_up);
+    dana.sit_down().await;
+    dana.answer_all().await;
+    dana.get(Step::Sheet.path()).await;
+    let end = dana.kit_end();
+    let came = dana.post(Step::Sheet.path(), &[("kit", &end)]).await;
+    assert!(came.text.contains("could not make the recovery key"), "{}", came.text);
+    assert!(world.applied.lock().is_empty() && done(&set_up).await.is_none());
 }
 
 #[tokio::test]

@@ -42,6 +42,15 @@ pub struct Disk {
     pub unlock: Option<String>,
 }
 
+impl Disk {
+    /// Whether the disk opens by a key or a passphrase, and nothing that would open it otherwise is on
+    /// paper or could be.
+    pub(crate) fn lacks_key(&self) -> bool {
+        let encrypted = self.unlock.as_deref().is_some_and(|unlock| unlock != "none");
+        encrypted && self.recovery_key.is_none() && !self.on_paper
+    }
+}
+
 /// Why the answers could not be put to work, with what to do about it. Nothing is half done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -138,14 +138,17 @@ impl FromRequestParts<Arc<SetUp>> for Visit {
         if let Some(done) = set_up.end() {
             return Err(end::page(set_up, &done));
         }
-        let shared = set_up.shared();
-        if shared.busy {
+        // Pages are made of what is shared: so nothing of it is held while one is.
+        let (busy, next) = {
+            let shared = set_up.shared();
+            (shared.busy, (!shared.flow.may_see(step)).then(|| shared.flow.next()))
+        };
+        if busy {
             return Err(end::wait(set_up));
         }
-        if !shared.flow.may_see(step) {
-            return Err(Redirect::to(shared.flow.next().path()).into_response());
+        if let Some(next) = next {
+            return Err(Redirect::to(next.path()).into_response());
         }
-        drop(shared);
         Ok(Self { set_up: Arc::clone(set_up), headers: parts.headers.clone(), step })
     }
 }
@@ -165,6 +168,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<SetUp>> for Sent<T> {
         let token = form::<Token>(&parts, &bytes, set_up).await?;
         if !set_up.forms.is_ours(&visit.headers, &token.form_token) {
             return Err(old_page(set_up));
+        }
+        // The form may have been on its way for long, and somebody else have taken the set-up over.
+        if set_up.who(&visit.headers) != Who::Holder {
+            return Err(Redirect::to(START).into_response());
         }
         let form = form::<T>(&parts, &bytes, set_up).await?;
         Ok(Self(visit, form))

@@ -55,6 +55,12 @@ pub(crate) struct Confirmed {
     disk: String,
 }
 
+/// Without it, a new mainboard or a cleared TPM would take all mail along.
+const NO_DISK_KEY: &str = "The disk is encrypted, but this machine could not make the recovery key for it, which \
+     belongs on this sheet. Nothing was set up. Please restart the machine (switch it off and on), and begin \
+     again with the new code on its screen. If this comes back, clear the TPM in the firmware's settings, or \
+     write the image to the disk anew.";
+
 /// The sheet.
 pub(crate) async fn show(visit: Visit) -> Response {
     page(&visit, Errors::none(), None).await
@@ -63,9 +69,21 @@ pub(crate) async fn show(visit: Visit) -> Response {
 /// It is on paper: everything is made of the answers.
 pub(crate) async fn finish(Sent(visit, form): Sent<Confirmed>) -> Response {
     let set_up = Arc::clone(&visit.set_up);
-    let disk_key = set_up.world.disk().recovery_key;
+    let disk = set_up.world.disk();
+    if disk.lacks_key() {
+        return page(&visit, Errors::none(), Some(NO_DISK_KEY.to_owned())).await;
+    }
+    let disk_key = disk.recovery_key;
     let confirmed = {
         let mut shared = visit.shared();
+        if let Some(done) = set_up.end() {
+            drop(shared);
+            return end::page(&set_up, &done);
+        }
+        if shared.busy {
+            drop(shared);
+            return end::wait(&set_up);
+        }
         let outcome = shared.flow.finish(&form.kit, &form.disk, disk_key.as_ref());
         let outcome = outcome.map(|(answers, kit)| (answers, kit.certificate.clone()));
         // One at a time: whoever presses the button twice gets the same end.

@@ -61,9 +61,7 @@ const COUNTS: Duration = Duration::from_secs(60);
 /// Runs the daemon until it is told to stop.
 pub(crate) fn serve(config: Config, options: &ServeOptions) -> Result<(), Failure> {
     logging::start(&config.log);
-    if options.set_up {
-        set_up::finish(&config, &options.disk);
-    }
+    set_up::finish(&config, &options.disk)?;
     run(async move |signals| daemon(&config, signals, None).await)
 }
 
@@ -114,7 +112,7 @@ async fn serve_state(
     welcome: Option<Welcome>,
 ) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
-    let tls = certificates::server_tls(config, state)?;
+    let tls = certificates::server_tls(config, state, welcome.is_some())?;
     let resolver = dns::resolver(config, &state.store)?;
     let roles = Roles::new(config, state, &tls, resolver.clone())?;
     let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));

@@ -158,17 +158,19 @@ impl Ground {
             return Ok(None);
         };
         let config = Config::load(&self.file)?;
-        finish(&config, &self.disk);
+        finish(&config, &self.disk)?;
         tracing::info!("set-up: through; going on as the mail server");
         Ok(Some((config, Welcome { done, https, http })))
     }
 }
 
-/// What is left to do once the configuration is there. Not done, it is done at the next start.
-pub(crate) fn finish(config: &Config, disk: &Path) {
-    if let Err(error) = settle(&config.data_dir, disk) {
-        tracing::warn!(%error, "what the set-up left could not be cleared away; it is tried again");
-    }
+/// What is left to do once the configuration is there, at every start. Until it is done the data directory
+/// counts as the work of a set-up on its way, which the next set-up would clear away: so no mail goes in.
+pub(crate) fn finish(config: &Config, disk: &Path) -> Result<(), Failure> {
+    settle(&config.data_dir, disk).map_err(Failure::during(format!(
+        "removing the mark of the set-up from {}",
+        config.data_dir.display()
+    )))
 }
 
 fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
