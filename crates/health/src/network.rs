@@ -356,7 +356,9 @@ pub(crate) fn port_in(facts: &Facts, port_in: &PortInFacts) -> Finding {
     }
     if own(false, OwnAnswer::We) {
         // The router leads back in; whether the provider lets anybody in from outside is not seen from here.
-        let says = format!("{last} From inside, port 25 answers at the public address, through the router.");
+        let says = format!(
+            "{last} From inside, port 25 answers at the public address, through the router."
+        );
         return unknown(check, says, how_to_prove());
     }
     let says = match calls.is_empty() {

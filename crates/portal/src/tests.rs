@@ -562,7 +562,8 @@ async fn over_the_wire(house: &House, tls: bool, request: &str) -> String {
 async fn pages_come_over_tls_and_clear_text_gets_a_redirect_only() {
     let house = House::new().await;
     let (token, _) = house.parcel().await;
-    let request = format!("GET /p/{token} HTTP/1.1\r\nHost: mail.clinic.test\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /p/{token} HTTP/1.1\r\nHost: mail.clinic.test\r\nConnection: close\r\n\r\n");
     let secure = over_the_wire(&house, true, &request).await;
     assert!(secure.starts_with("HTTP/1.1 200 OK\r\n"), "{secure}");
     assert!(secure.contains("Elm Street Practice"));

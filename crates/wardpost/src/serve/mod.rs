@@ -223,8 +223,7 @@ fn control(
 ) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
     let stop = stop.clone();
     let stopped = async move { stop.cancelled().await };
-    wardpost_admin::serve(&config.admin_socket(), admin, stopped)
-        .map_err(Failure::from_error)
+    wardpost_admin::serve(&config.admin_socket(), admin, stopped).map_err(Failure::from_error)
 }
 
 /// Deletes parcels whose time is over, and tells senders what was never read; deletes old histories.

@@ -90,7 +90,9 @@ impl Removal for Remover {
             loop {
                 tokio::time::sleep(AGAIN).await;
                 match mailboxes.remove_account(account).await {
-                    Ok(()) => return tracing::info!(%account, "a removed account's mail is deleted"),
+                    Ok(()) => {
+                        return tracing::info!(%account, "a removed account's mail is deleted");
+                    }
                     Err(error) => tracing::warn!(%account, %error, "its mail is still not deleted"),
                 }
             }
