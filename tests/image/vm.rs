@@ -39,6 +39,9 @@ const ARGUMENTS: &str = "mitigations=off init_on_alloc=0 tsc=unstable no_timer_c
      console=ttyS0 systemd.wants=wardpost-console@ttyS0.service systemd.show_status=yes \
      systemd.journald.forward_to_console=1 systemd.journald.max_level_console=info";
 
+/// What emergency.service says.
+const GAVE_UP: &str = "Wardpost could not start";
+
 /// Where tools, image and results are.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -195,7 +198,16 @@ impl Vm {
     /// Waits until the serial line has said something.
     pub(crate) fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
         let what = format!("{text:?} on the serial line");
-        self.wait_until(&what, limit, |vm| vm.said().contains(text).then_some(()))
+        self.wait_until(&what, limit, |vm| {
+            let said = vm.said();
+            match said.contains(text) {
+                true => Some(Ok(())),
+                // Nothing will come of this start.
+                false if said.contains(GAVE_UP) => Some(Err(format!("{GAVE_UP:?} before {what}"))),
+                false => None,
+            }
+        })?
+        .map_err(Into::into)
     }
 
     /// Waits for anything, and gives up at once when the machine is gone.
