@@ -8,7 +8,7 @@ use crate::records::{AccountRecord, CertificateRecord, Progress};
 use crate::register::{RegisterError, register};
 use crate::roster::Roster;
 use crate::schedule::{self, Window};
-use crate::status::LeftOut;
+use crate::status::{Failed, LeftOut};
 use crate::trouble::{Kind, Step, Trouble};
 use crate::worker::{Acme, now};
 use instant_acme::{Account, CertificateIdentifier, Error};
@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
 impl Acme {
     /// Orders a certificate.
     pub(crate) async fn order(&self, wish: Option<Wish>) -> Result<Outcome, Trouble> {
+        // The authority is not asked for what could not be kept.
+        self.0.records.keep_progress(&self.progress()).await.map_err(here)?;
         let settings = &self.0.settings;
         let asked = wish.is_some();
         let wish = wish.unwrap_or_default();
@@ -69,18 +71,41 @@ impl Acme {
                     self.lose_account().await.map_err(here)?;
                     account = self.account().await?;
                 }
-                OrderError::All(trouble) => return Err(self.with_clock(trouble)),
+                OrderError::All(trouble) => return Err(self.refused(trouble, &roster)),
                 OrderError::Chance(trouble) => last = Some(trouble),
                 OrderError::Names(failed) => {
                     let failed = self.with_dns(failed).await;
-                    roster.fail(failed, now()).map_err(|trouble| self.with_clock(trouble))?;
+                    let done = roster.fail(failed, now());
+                    done.map_err(|trouble| self.refused(trouble, &roster))?;
                 }
             }
         }
-        Err(last.unwrap_or_else(|| {
+        let trouble = last.unwrap_or_else(|| {
             let says = "The certificate authority refused one name after the other.";
             Trouble::new(Kind::Authority, says)
-        }))
+        });
+        Err(self.refused(trouble, &roster))
+    }
+
+    /// What a refused order means, with what is known of the names: now, or from the last time. Those that are
+    /// left out stay out, so that they do not fail the next order as well.
+    fn refused(&self, trouble: Trouble, roster: &Roster) -> Trouble {
+        let progress = Progress { left_out: roster.left_out_so_far(), ..self.progress() };
+        self.set(&progress, None);
+        if trouble.kind != Kind::RateLimited {
+            return self.with_clock(trouble);
+        }
+        let before = progress.last_failure.filter(|failed| failed.kind.is_about_a_name());
+        let before = before.map(|Failed { kind, says, to_do, .. }| Trouble {
+            kind,
+            says,
+            to_do,
+            wait: None,
+        });
+        match roster.failed().cloned().or(before) {
+            Some(known) => known.and(trouble),
+            None => self.with_clock(trouble),
+        }
     }
 
     /// The next key when it is ready or wished for; else the one in use, which others may know by its

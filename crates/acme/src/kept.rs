@@ -6,7 +6,7 @@ use crate::records::{CertificateRecord, Records};
 use std::path::Path;
 use std::time::SystemTime;
 use wardpost_mail::{Domain, Secret};
-use wardpost_net::{CertificateFacts, OwnKey, ServerTls};
+use wardpost_net::{CertificateFacts, OwnKey, ServerTls, SetUpCertificate};
 use wardpost_publish::KeyPlan;
 use wardpost_store::Store;
 
@@ -41,9 +41,10 @@ pub fn open_tls(
     keys: &KeyPlan,
     dir: &Path,
     host: &Domain,
+    set_up: SetUpCertificate,
 ) -> Result<ServerTls, AcmeError> {
-    let tls = ServerTls::issued(dir, host)?;
-    let record = Records(store.clone()).certificate()?;
+    let tls = ServerTls::issued(dir, host, set_up)?;
+    let record = Records::of(store).certificate()?;
     if let Some(record) = record
         && let Some(kept) = Kept::of(&record)
     {

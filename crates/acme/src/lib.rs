@@ -16,12 +16,14 @@
 //! # When something fails
 //! Names besides the host's that fail are left out, for a day at first, and said; the host's never is. After
 //! a failure there is a pause, from a minute to a day, longer if the authority asks for it; it survives
-//! restarts, so that a daemon that is started again and again asks no more often. [`Status`] says in plain
-//! words what is wrong and what to do.
+//! restarts, so that a daemon that is started again and again asks no more often. Successes are limited as
+//! well: a certificate of today is not renewed unasked, whatever the authority or a wrong clock says, and
+//! somebody may ask for a few a day. One that cannot be kept because the disk is full is used all the same,
+//! and kept later. [`Status`] says in plain words what is wrong and what to do.
 //!
 //! # What is kept
-//! Three records in `Column::System`, sealed like every value: the account's key, from before the
-//! authority hears of it; the certificate with its key; and how things stand.
+//! Four records in `Column::System`, sealed like every value: the account's key, from before the
+//! authority hears of it; the certificate with its key; how things stand; and when somebody asked.
 
 mod answers;
 mod attempt;
@@ -29,12 +31,15 @@ mod authority;
 mod kept;
 mod metrics;
 mod order;
+mod outcome;
 mod parts;
 mod records;
 mod register;
 mod roster;
 mod schedule;
 mod status;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod words;
 mod worker;

@@ -235,7 +235,8 @@ impl Ordering<'_> {
                     status: problem.status,
                     subproblems: Vec::new(),
                 };
-                Some((name.clone(), Trouble::of(&own, step, name)))
+                let wait = self.authority.retry_after();
+                Some((name.clone(), Trouble { wait, ..Trouble::of(&own, step, name) }))
             })
             .collect();
         if !failed.is_empty() {

@@ -17,6 +17,7 @@ const VERSION: u8 = 1;
 const ACCOUNT: &[u8] = b"acme-account";
 const CERTIFICATE: &[u8] = b"acme-certificate";
 const PROGRESS: &[u8] = b"acme-progress";
+const ASKED: &[u8] = b"acme-asked";
 
 /// Our account with an authority. Kept before the authority hears of it: whatever happens between, the
 /// key still opens it (RFC 8555 §7.3.1).
@@ -80,9 +81,22 @@ pub(crate) struct Progress {
 
 /// Reads and writes the records.
 #[derive(Clone)]
-pub(crate) struct Records(pub(crate) Store);
+pub(crate) struct Records {
+    store: Store,
+    /// As if the disk were full.
+    #[cfg(test)]
+    pub(crate) full: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
 
 impl Records {
+    pub(crate) fn of(store: &Store) -> Self {
+        Self {
+            store: store.clone(),
+            #[cfg(test)]
+            full: std::sync::Arc::default(),
+        }
+    }
+
     pub(crate) fn account(&self) -> Result<Option<AccountRecord>, AcmeError> {
         self.get(ACCOUNT)
     }
@@ -95,8 +109,13 @@ impl Records {
         Ok(self.get(PROGRESS)?.unwrap_or_default())
     }
 
+    /// When certificates were issued lately that somebody had asked for.
+    pub(crate) fn asked(&self) -> Result<Vec<i64>, AcmeError> {
+        Ok(self.get(ASKED)?.unwrap_or_default())
+    }
+
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, AcmeError> {
-        let Some(mut bytes) = self.0.get(Column::System, key)? else { return Ok(None) };
+        let Some(mut bytes) = self.store.get(Column::System, key)? else { return Ok(None) };
         let read = record::decode(VERSION, &bytes);
         bytes.zeroize();
         Ok(Some(read?))
@@ -110,7 +129,7 @@ impl Records {
     pub(crate) async fn forget_account(&self) -> Result<(), AcmeError> {
         let mut batch = Batch::new();
         batch.delete(Column::System, ACCOUNT);
-        self.0.commit(batch).await?;
+        self.store.commit(batch).await?;
         Ok(())
     }
 
@@ -123,9 +142,14 @@ impl Records {
         &self,
         certificate: &CertificateRecord,
         progress: &Progress,
+        asked: &[i64],
     ) -> Result<(), AcmeError> {
-        let certificate = record::encode(VERSION, certificate);
-        self.put(&[(CERTIFICATE, certificate), (PROGRESS, record::encode(VERSION, progress))]).await
+        self.put(&[
+            (CERTIFICATE, record::encode(VERSION, certificate)),
+            (PROGRESS, record::encode(VERSION, progress)),
+            (ASKED, record::encode(VERSION, &asked.to_vec())),
+        ])
+        .await
     }
 
     async fn put(&self, values: &[(&[u8], Vec<u8>)]) -> Result<(), AcmeError> {
@@ -133,7 +157,11 @@ impl Records {
         for (key, value) in values {
             batch.put(Column::System, *key, value);
         }
-        self.0.commit(batch).await?;
+        #[cfg(test)]
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(wardpost_store::CommitError::DiskFull.into());
+        }
+        self.store.commit(batch).await?;
         Ok(())
     }
 }
@@ -212,6 +240,8 @@ mod tests {
                       \x01\x0a\x0c\x0e\x10\x01";
         assert_eq!(record::encode(VERSION, &progress), bytes);
         assert!(record::decode::<Progress>(VERSION, bytes).unwrap() == progress);
+
+        assert_eq!(record::encode(VERSION, &vec![4_i64]), b"\x01\x01\x08");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use crate::order::{Wanted, Way};
 use crate::schedule;
 use crate::status::LeftOut;
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
 use std::collections::HashMap;
 use wardpost_mail::Domain;
 
@@ -14,6 +14,8 @@ pub(crate) struct Roster {
     left_out: Vec<LeftOut>,
     /// What happened to names that are proven in the other way now.
     before: HashMap<Domain, Trouble>,
+    /// What happened to a name first: to the host's, if anything did.
+    failed: Option<Trouble>,
 }
 
 impl Roster {
@@ -32,7 +34,8 @@ impl Roster {
         let others = others.into_iter().filter(|name| name != host && !is_out(name));
         let wanted =
             [host.clone()].into_iter().chain(others).map(|name| Wanted { name, way }).collect();
-        Some(Self { ways: ways.to_vec(), wanted, left_out, before: HashMap::new() })
+        let ways = ways.to_vec();
+        Some(Self { ways, wanted, left_out, before: HashMap::new(), failed: None })
     }
 
     /// What is ordered, the host's name first.
@@ -50,6 +53,9 @@ impl Roster {
             let Some(place) = self.wanted.iter().position(|wanted| wanted.name == name) else {
                 continue;
             };
+            if trouble.kind != Kind::RateLimited && (place == 0 || self.failed.is_none()) {
+                self.failed = Some(trouble.clone());
+            }
             let other = self.ways.iter().copied().find(|way| *way != self.wanted[place].way);
             match (other, self.before.remove(&name)) {
                 (Some(other), None) if trouble.kind.other_way_may_help() => {
@@ -72,6 +78,16 @@ impl Roster {
             }
         }
         fatal.map_or(Ok(()), Err)
+    }
+
+    /// What happened to a name, the host's above all.
+    pub(crate) fn failed(&self) -> Option<&Trouble> {
+        self.failed.as_ref()
+    }
+
+    /// Who is left out after this, for as long as there is no success.
+    pub(crate) fn left_out_so_far(&self) -> Vec<LeftOut> {
+        self.left_out.clone()
     }
 
     /// Who is left out when this succeeded, of the names there are.
@@ -101,7 +117,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
     use super::*;
-    use crate::trouble::Kind;
+    use std::time::Duration;
 
     const BOTH: &[Way] = &[Way::Http, Way::TlsAlpn];
 
@@ -172,6 +188,27 @@ mod tests {
                 .fail(vec![(name("h.test"), trouble(Kind::Dns))], 0)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn what_happened_is_known_when_the_authority_wants_no_more() {
+        let busy = || Trouble { wait: Some(Duration::from_secs(9)), ..trouble(Kind::RateLimited) };
+        let mut one = roster(&["a.test"], BOTH, None).unwrap();
+        assert!(one.failed().is_none());
+        one.fail(vec![(name("a.test"), trouble(Kind::Caa))], 0).unwrap();
+        assert_eq!(one.failed().unwrap().kind, Kind::Caa);
+        assert_eq!(one.left_out_so_far().len(), 1);
+        // The host's is the one that counts; the other way is not tried any more.
+        one.fail(vec![(name("h.test"), trouble(Kind::NotReachable))], 0).unwrap();
+        assert_eq!(one.failed().unwrap().kind, Kind::NotReachable);
+        let fatal = one.fail(vec![(name("h.test"), busy())], 0).unwrap_err();
+        assert_eq!((fatal.kind, fatal.wait), (Kind::NotReachable, busy().wait));
+        let mut two = roster(&[], BOTH, None).unwrap();
+        assert_eq!(
+            two.fail(vec![(name("h.test"), busy())], 0).unwrap_err().kind,
+            Kind::RateLimited
+        );
+        assert!(two.failed().is_none());
     }
 
     #[test]

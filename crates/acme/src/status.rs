@@ -55,4 +55,6 @@ pub struct Status {
     pub next_try: Option<i64>,
     /// Names that failed.
     pub left_out: Vec<LeftOut>,
+    /// Why [`Acme::renew`](crate::Acme::renew) did not ask the authority, in words.
+    pub refused: Option<String>,
 }

@@ -69,6 +69,14 @@ impl Kind {
         matches!(self, Self::NotReachable | Self::WrongAnswer | Self::Authority)
     }
 
+    /// Whether it is about a name: something that somebody can mend where that leads.
+    pub(crate) fn is_about_a_name(self) -> bool {
+        matches!(
+            self,
+            Self::NotReachable | Self::WrongAnswer | Self::Dns | Self::Caa | Self::Refused
+        )
+    }
+
     /// What an RFC 8555 §6.7 problem is about, by its type.
     fn of(problem: &Problem) -> Self {
         let name = problem.r#type.as_deref().unwrap_or_default();
@@ -122,13 +130,15 @@ impl Trouble {
         Self { kind, says: says.into(), to_do: words::to_do(kind).to_owned(), wait: None }
     }
 
-    /// This, and what happened when it was tried in the other way.
+    /// This, and what happened when it was tried in the other way or once more. That the authority then wants no
+    /// more tries for a while is no news: what this is about still has to be mended.
     pub(crate) fn and(self, then: Self) -> Self {
-        Self {
-            says: format!("{} {}", self.says, then.says),
-            wait: self.wait.max(then.wait),
-            ..self
-        }
+        let says = match then.kind {
+            Kind::RateLimited if self.says.ends_with(words::WAITS) => self.says,
+            Kind::RateLimited => format!("{} {}", self.says, words::WAITS),
+            _ => format!("{} {}", self.says, then.says),
+        };
+        Self { says, wait: self.wait.max(then.wait), ..self }
     }
 
     /// What the authority's problem means; `name` is what it is about.
@@ -243,6 +253,20 @@ mod tests {
             subproblems: Vec::new(),
         };
         assert_eq!(Kind::of(&problem), Kind::NotReachable);
+    }
+
+    #[test]
+    fn that_it_asks_to_wait_hides_nothing() {
+        let first = trouble("connection", 400, Step::Proof(Way::Http));
+        let busy = || Trouble {
+            wait: Some(Duration::from_secs(720)),
+            ..trouble("rateLimited", 429, Step::Order)
+        };
+        let both = first.clone().and(busy());
+        assert_eq!((both.kind, &both.to_do), (first.kind, &first.to_do));
+        assert_eq!(both.wait, Some(Duration::from_secs(720)));
+        assert_eq!(both.says, format!("{} {}", first.says, words::WAITS));
+        assert_eq!(both.clone().and(busy()).says, both.says, "said once");
     }
 
     #[test]

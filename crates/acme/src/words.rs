@@ -1,12 +1,16 @@
 //! The words of [`Trouble`](crate::Trouble).
 
 use crate::order::Way;
+use crate::schedule::MAX_ASKED;
 use crate::trouble::{Kind, Step};
 use instant_acme::Problem;
 use wardpost_mail::Domain;
 
 /// Most characters of what an authority says that are shown.
 const MAX_DETAIL: usize = 300;
+
+/// What else there is to say of a name that failed, once there were too many tries.
+pub(crate) const WAITS: &str = "It asks to wait before the next try.";
 
 /// What happened.
 pub(crate) fn says(kind: Kind, step: Step, name: &Domain) -> String {
@@ -129,6 +133,18 @@ pub(crate) fn to_do(kind: Kind) -> &'static str {
              files with [tls]."
         }
     }
+}
+
+/// Why nobody may ask for a certificate until that moment.
+pub(crate) fn asked_too_often(from: i64) -> String {
+    let from = jiff::Timestamp::from_second(from)
+        .map(|from| from.strftime("%Y-%m-%d %H:%M UTC").to_string())
+        .unwrap_or_default();
+    format!(
+        "{MAX_ASKED} certificates were issued within a day because somebody asked for them, and authorities \
+         give out only a few a week. The one in use stays, and is renewed by itself when it is time. If you \
+         need another all the same, ask again after {from}."
+    )
 }
 
 /// What the authority says, on one line, cut to a decent length.

@@ -1,7 +1,6 @@
 //! The task that looks after the certificate.
 
 use crate::AcmeError;
-use crate::attempt::Outcome;
 use crate::authority::{Authority, unix};
 use crate::kept::Kept;
 use crate::metrics::Metrics;
@@ -9,14 +8,14 @@ use crate::order::Proofs;
 use crate::parts::{Parts, Settings, Wish};
 use crate::records::{CertificateRecord, Progress, Records};
 use crate::schedule;
-use crate::status::{Failed, Status};
-use crate::trouble::{Kind, Trouble};
+use crate::status::Status;
+use crate::trouble::Kind;
 use axum::Router;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use wardpost_dns::DnsError;
 use wardpost_mail::{Domain, Secret};
 use wardpost_net::{Challenges, OwnKey};
@@ -35,17 +34,23 @@ pub(crate) struct Inner {
     pub(crate) records: Records,
     pub(crate) authority: Authority,
     pub(crate) proofs: Proofs,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// Held by whoever talks to the authority.
     pub(crate) attempting: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
 }
 
 /// What is known, as it is in the store.
-struct State {
-    progress: Progress,
-    kept: Option<Kept>,
-    working: bool,
+pub(crate) struct State {
+    pub(crate) progress: Progress,
+    pub(crate) kept: Option<Kept>,
+    /// That certificate, if it could not be written to the store yet.
+    pub(crate) unkept: Option<CertificateRecord>,
+    /// When this process got it.
+    pub(crate) got: Option<Instant>,
+    /// When certificates were issued lately that somebody had asked for.
+    pub(crate) asked: Vec<i64>,
+    pub(crate) working: bool,
     /// Names besides the host's that lead to us, and when that was found out.
     others: Vec<Domain>,
     looked: i64,
@@ -67,11 +72,14 @@ impl Acme {
     /// # Errors
     /// When a record cannot be read.
     pub fn open(settings: Settings, parts: Parts) -> Result<Self, AcmeError> {
-        let records = Records(parts.store.clone());
+        let records = Records::of(&parts.store);
         let kept = records.certificate()?.as_ref().and_then(Kept::of);
         let state = State {
             progress: records.progress()?,
             kept,
+            unkept: None,
+            got: None,
+            asked: records.asked()?,
             working: false,
             others: Vec::new(),
             looked: i64::MIN,
@@ -117,12 +125,20 @@ impl Acme {
             since: kept.map(|kept| kept.since),
             names: kept.map(|kept| kept.facts.names.clone()).unwrap_or_default(),
             ends: kept.map(|kept| kept.facts.not_after),
-            renewal: kept.map(|kept| renewal(kept, &state.progress)),
+            renewal: kept.map(|kept| {
+                let renewal = renewal(kept, &state.progress);
+                if state.is_fresh(kept, now) {
+                    renewal.max(state.fresh_until(kept, now))
+                } else {
+                    renewal
+                }
+            }),
             working: state.working,
             failures: state.progress.failures,
             last_failure: state.progress.last_failure.clone(),
             next_try: state.progress.next_try,
             left_out: state.progress.left_out.clone(),
+            refused: None,
         }
     }
 
@@ -144,25 +160,27 @@ impl Acme {
     }
 
     /// Orders a certificate now, whether or not it is time. An authority that has asked us to wait is not
-    /// asked before that is over.
+    /// asked before that is over, and none more than a few times a day.
     pub async fn renew(&self, wish: Wish) -> Status {
         let this = self.clone();
         // Goes on to its end even if whoever asked goes away.
         let attempt = tokio::spawn(async move {
             if this.progress().waits_for(Kind::RateLimited, now()) {
-                return;
+                return None;
             }
             this.0.state.lock().looked = i64::MIN;
             this.look_at_names().await;
-            this.attempt(Some(wish)).await;
+            this.attempt(Some(wish)).await
         });
-        if attempt.await.is_err() {
+        let refused = attempt.await.unwrap_or_else(|_| {
             tracing::error!("acme: an attempt ended before its time");
-        }
-        self.status()
+            None
+        });
+        Status { refused, ..self.status() }
     }
 
-    async fn tick(&self) -> Result<(), AcmeError> {
+    pub(crate) async fn tick(&self) -> Result<(), AcmeError> {
+        self.keep_again().await;
         self.show_what_is_good().await?;
         self.look_at_names().await;
         let now = now();
@@ -199,6 +217,8 @@ impl Acme {
         let good = self.kept().filter(|kept| kept.is_good(host, now()));
         match good {
             Some(kept) if tls.certificate() == kept.facts => Ok(()),
+            // It was tried just now.
+            Some(_) if self.0.state.lock().unkept.is_some() => Ok(()),
             Some(_) => {
                 let records = self.0.records.clone();
                 match blocking(move || records.certificate()).await? {
@@ -216,7 +236,7 @@ impl Acme {
     }
 
     /// Uses a certificate, and notes its key.
-    async fn install(&self, record: CertificateRecord) -> Result<(), AcmeError> {
+    pub(crate) async fn install(&self, record: CertificateRecord) -> Result<(), AcmeError> {
         let key = OwnKey::from_pkcs8(&Secret::new(record.pkcs8.clone()))?;
         let public_key = key.public_key_info();
         // One that is neither in use nor comes next is from before somebody used another key.
@@ -243,14 +263,23 @@ impl Acme {
     }
 
     /// Whether there is a reason to ask for a certificate.
-    fn may_be_due(&self, now: i64) -> bool {
-        let state = self.0.state.lock();
+    pub(crate) fn may_be_due(&self, now: i64) -> bool {
+        let (host, state) = (&self.0.settings.host, self.0.state.lock());
         let Some(kept) = &state.kept else { return true };
-        kept.directory != self.0.settings.directory
-            || !kept.is_good(&self.0.settings.host, now)
+        // It is in use, though it could not be written down yet: another would fare no better.
+        if state.unkept.is_some() && kept.is_good(host, now) {
+            return false;
+        }
+        if kept.directory != self.0.settings.directory
+            || !kept.facts.covers(host)
+            || self.wants_another_key(kept)
+        {
+            return schedule::may_order(&state.progress.issued, now);
+        }
+        let old = !kept.is_good(host, now)
             || self.0.parts.tls.is_self_signed()
-            || renewal(kept, &state.progress) <= now
-            || self.0.parts.keys.readiness(SystemTime::now()) == Readiness::Ready
+            || renewal(kept, &state.progress) <= now;
+        (old && !state.is_fresh(kept, now))
             || (schedule::may_add(&state.progress.issued, now)
                 && state
                     .others
@@ -258,58 +287,13 @@ impl Acme {
                     .any(|name| !kept.facts.covers(name) && !state.progress.leaves_out(name, now)))
     }
 
-    /// One attempt, and what comes of it.
-    async fn attempt(&self, wish: Option<Wish>) {
-        let _one = self.0.attempting.lock().await;
-        self.0.state.lock().working = true;
-        let outcome = self.order(wish).await;
-        self.0.state.lock().working = false;
-        let result = match outcome {
-            Ok(outcome) => self.succeeded(outcome).await,
-            Err(trouble) => self.failed(trouble).await,
-        };
-        if let Err(error) = result {
-            tracing::error!(%error, "acme: what came of an order could not be kept");
-        }
-        self.standing();
-    }
-
-    /// Keeps the certificate, uses it, and notes its key, in this order.
-    async fn succeeded(&self, outcome: Outcome) -> Result<(), AcmeError> {
-        let Outcome { record, left_out, way } = outcome;
-        let now = now();
-        let before = self.progress();
-        let issued = schedule::lately(&before.issued, now).chain([now]).collect();
-        let progress =
-            Progress { left_out, issued, works: Some(way), ask_window: now, ..Progress::default() };
-        self.0.records.keep_certificate(&record, &progress).await?;
-        self.set(&progress, Kept::of(&record));
-        self.0.metrics.issued();
-        self.install(record).await?;
-        tracing::info!(left_out = progress.left_out.len(), "acme: a new certificate is in use");
-        Ok(())
-    }
-
-    async fn failed(&self, trouble: Trouble) -> Result<(), AcmeError> {
-        let mut progress = self.progress();
-        progress.failures = progress.failures.saturating_add(1);
-        let pause = schedule::pause(progress.failures, trouble.wait, rand::random());
-        progress.next_try = Some(now().saturating_add(pause));
-        let reason = trouble.kind.name();
-        tracing::warn!(
-            reason,
-            failures = progress.failures,
-            again_in_seconds = pause,
-            "acme: no certificate (see `wardpost tls show`)"
-        );
-        self.0.metrics.failed(trouble.kind);
-        progress.leads_nowhere =
-            trouble.kind == Kind::Dns && self.leads_nowhere(&self.0.settings.host).await;
-        let Trouble { kind, says, to_do, .. } = trouble;
-        progress.last_failure = Some(Failed { when: now(), kind, says, to_do });
-        // What is known counts even if it cannot be written.
-        self.set(&progress, None);
-        self.0.records.keep_progress(&progress).await
+    /// Whether the certificate is for a key that has gone, or the next one may be used.
+    fn wants_another_key(&self, kept: &Kept) -> bool {
+        let (keys, own) = (&self.0.parts.keys, &kept.facts.public_key_info);
+        let is_other = |next: OwnKey| next.public_key_info() != *own;
+        !keys.is_current_or_next(own)
+            || (keys.readiness(SystemTime::now()) == Readiness::Ready
+                && keys.next_key().ok().flatten().is_some_and(is_other))
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -332,10 +316,30 @@ impl Acme {
         }
     }
 
-    fn standing(&self) {
+    pub(crate) fn standing(&self) {
         let status = self.status();
         let next = [status.next_try, status.renewal].into_iter().flatten().min();
         self.0.metrics.standing(next.unwrap_or_default(), status.left_out.len());
+    }
+}
+
+impl State {
+    /// Until when the certificate is not renewed unasked.
+    fn fresh_until(&self, kept: &Kept, now: i64) -> i64 {
+        kept.since.saturating_add(self.fresh_for(kept, now))
+    }
+
+    fn fresh_for(&self, kept: &Kept, now: i64) -> i64 {
+        let life = kept.facts.not_after.saturating_sub(kept.facts.not_before).max(0);
+        schedule::fresh_for(life, &self.progress.issued, now)
+    }
+
+    /// Whether we have only just got the certificate: by the clock, and by one that nobody sets.
+    fn is_fresh(&self, kept: &Kept, now: i64) -> bool {
+        let fresh_for = self.fresh_for(kept, now);
+        let span = Duration::from_secs(u64::try_from(fresh_for).unwrap_or(0));
+        (kept.since..self.fresh_until(kept, now)).contains(&now)
+            || self.got.is_some_and(|got| got.elapsed() < span)
     }
 }
 

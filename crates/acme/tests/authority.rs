@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use wardpost_acme::{Acme, Kind, Names, Parts, Settings, Status, Way, Wish, open_tls};
-use wardpost_dns::{FakeOwn, FakeResolver};
+use wardpost_dns::{Dnssec, FakeOwn, FakeResolver};
 use wardpost_mail::Domain;
-use wardpost_net::{Https, ServerTls, Stream};
+use wardpost_net::{Https, ServerTls, SetUpCertificate, Stream};
 use wardpost_publish::KeyPlan;
 use wardpost_store::Store;
 use wardpost_verdict::Roots;
@@ -33,11 +33,11 @@ use wardpost_verdict::Roots;
 struct Authority {
     address: SocketAddr,
     orders: Arc<AtomicUsize>,
-    answer: fn() -> Response,
+    answer: fn(usize) -> Response,
 }
 
 impl Authority {
-    async fn start(dir: &Path, answer: fn() -> Response) -> (Self, Https) {
+    async fn start(dir: &Path, answer: fn(usize) -> Response) -> (Self, Https) {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -97,8 +97,7 @@ async fn account(State(authority): State<Authority>) -> Response {
 }
 
 async fn order(State(authority): State<Authority>) -> Response {
-    authority.orders.fetch_add(1, Ordering::SeqCst);
-    (authority.answer)()
+    (authority.answer)(authority.orders.fetch_add(1, Ordering::SeqCst))
 }
 
 struct Nobody;
@@ -113,8 +112,10 @@ impl Names for Nobody {
 async fn acme(authority: &Authority, https: Https, store: &Store, dir: &Path) -> Acme {
     let host = Domain::parse("mail.clinic.test").unwrap();
     let keys = KeyPlan::open(store.clone()).unwrap();
-    let tls = open_tls(store, &keys, dir, &host).unwrap();
+    let tls = open_tls(store, &keys, dir, &host, SetUpCertificate::Ends).unwrap();
     keys.observe(&tls.certificate().public_key_info, SystemTime::now()).await.unwrap();
+    let resolver = FakeResolver::new();
+    resolver.set_addresses(&host, &["192.0.2.1".parse().unwrap()], Dnssec::Insecure);
     let settings = Settings {
         host,
         directory: authority.at("/dir"),
@@ -127,7 +128,7 @@ async fn acme(authority: &Authority, https: Https, store: &Store, dir: &Path) ->
         tls,
         keys,
         own: Arc::new(FakeOwn::new()),
-        resolver: Arc::new(FakeResolver::new()),
+        resolver: Arc::new(resolver),
         https,
         names: Arc::new(Nobody),
     };
@@ -158,7 +159,7 @@ fn failed(status: &Status) -> Kind {
 #[tokio::test]
 async fn an_authority_that_asks_to_wait_is_left_alone_across_restarts_and_wishes() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = || problem(429, "rateLimited", &[("Retry-After", "7200".to_owned())]);
+    let answer = |_| problem(429, "rateLimited", &[("Retry-After", "7200".to_owned())]);
     let (authority, https) = Authority::start(dir.path(), answer).await;
     let store = Store::in_memory();
     let first = acme(&authority, https.clone(), &store, dir.path()).await;
@@ -176,9 +177,37 @@ async fn an_authority_that_asks_to_wait_is_left_alone_across_restarts_and_wishes
 }
 
 #[tokio::test]
+async fn a_port_that_is_shut_stays_the_news_when_the_authority_wants_no_more_tries() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = |n| match n {
+        0 => {
+            let name = json!({ "type": "dns", "value": "mail.clinic.test" });
+            let kind = "urn:ietf:params:acme:error:connection";
+            let sub = json!({ "type": kind, "detail": "timeout", "identifier": name });
+            let body = json!({ "type": kind, "status": 400, "subproblems": [sub] }).to_string();
+            let fields = [("Content-Type", "application/problem+json"), ("Replay-Nonce", "abc")];
+            (StatusCode::BAD_REQUEST, fields, body).into_response()
+        }
+        _ => problem(429, "rateLimited", &[("Retry-After", "7200".to_owned())]),
+    };
+    let (authority, https) = Authority::start(dir.path(), answer).await;
+    let acme = acme(&authority, https, &Store::in_memory(), dir.path()).await;
+    // In the same attempt, and in later ones: whoever has opened the port may ask again at once.
+    for orders in [2, 3, 4] {
+        let status = acme.renew(Wish::default()).await;
+        assert_eq!((failed(&status), authority.orders()), (Kind::NotReachable, orders));
+        assert!((7190..=7210).contains(&(status.next_try.unwrap() - now())), "{status:?}");
+        let failed = status.last_failure.unwrap();
+        assert!(failed.says.contains("could not connect"), "{failed:?}");
+        assert_eq!(failed.says.matches("asks to wait").count(), 1, "{failed:?}");
+        assert!(failed.to_do.contains("port 80"), "{failed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_far_off_is_what_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = || {
+    let answer = |_| {
         let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
         let date = ahead.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         problem(400, "malformed", &[("Date", date)])
@@ -196,7 +225,7 @@ async fn a_clock_that_is_far_off_is_what_is_told() {
 #[tokio::test]
 async fn a_web_page_in_place_of_an_answer_is_trouble_of_the_authoritys() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = || (StatusCode::BAD_GATEWAY, "<html>out to lunch</html>").into_response();
+    let answer = |_| (StatusCode::BAD_GATEWAY, "<html>out to lunch</html>").into_response();
     let (authority, https) = Authority::start(dir.path(), answer).await;
     let acme = acme(&authority, https, &Store::in_memory(), dir.path()).await;
     let status = acme.renew(Wish::default()).await;
@@ -207,7 +236,7 @@ async fn a_web_page_in_place_of_an_answer_is_trouble_of_the_authoritys() {
 #[tokio::test]
 async fn names_that_the_answer_blames_are_not_the_hosts_to_bear() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = || problem(403, "rejectedIdentifier", &[]);
+    let answer = |_| problem(403, "rejectedIdentifier", &[]);
     let (authority, https) = Authority::start(dir.path(), answer).await;
     let acme = acme(&authority, https, &Store::in_memory(), dir.path()).await;
     let status = acme.renew(Wish::default()).await;

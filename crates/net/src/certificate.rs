@@ -24,8 +24,36 @@ const SELF_SIGNED_RENEW: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The name on the certificate of a server that has no name yet (see [`crate::ServerTls::self_signed`]).
 pub const SET_UP_HOST: &str = "set-up.wardpost.internal";
-/// For how long it is used after that, in seconds.
-const SET_UP_LIFETIME: i64 = 24 * 3600;
+/// For how long it is used after the set-up.
+const SET_UP_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether the certificate with [`SET_UP_HOST`] stays in use now that the server has a name. Whoever answered
+/// the questions of the set-up has told their browser to trust it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SetUpCertificate {
+    /// It gives way to one with the name.
+    #[default]
+    Ends,
+    /// It stays for a day from this moment, when the server got its name.
+    SetUpAt(SystemTime),
+    /// It stays: the set-up was in this process, and somebody is in the middle of it.
+    Stays,
+}
+
+impl SetUpCertificate {
+    /// By a clock that was set right since, the moment may be in the future.
+    fn stays(self) -> bool {
+        let now = SystemTime::now();
+        match self {
+            Self::Ends => false,
+            Self::SetUpAt(when) => {
+                let since = now.duration_since(when).or_else(|_| when.duration_since(now));
+                since.is_ok_and(|since| since < SET_UP_LIFETIME)
+            }
+            Self::Stays => true,
+        }
+    }
+}
 
 /// The one cryptography provider: aws-lc-rs, whose suites all have forward secrecy and AEAD.
 pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> =
@@ -176,12 +204,17 @@ pub(crate) fn self_signed_paths(dir: &Path) -> (PathBuf, PathBuf) {
 /// Reads our self-signed certificate, making it first when there is none, its end is near, or it is
 /// for another name. The key stays the same through all of this, since a TLSA record may stand for it
 /// (RFC 7671 §5.1: such a record asks neither for a name nor for a date).
-pub(crate) fn self_signed(dir: &Path, host: &Domain) -> Result<Identity, TlsError> {
+pub(crate) fn self_signed(
+    dir: &Path,
+    host: &Domain,
+    set_up: SetUpCertificate,
+) -> Result<Identity, TlsError> {
     let (certificate, key_file) = self_signed_paths(dir);
     if let Ok(identity) = read_identity(&certificate, &key_file) {
         let renew_from = identity.facts.not_after - SELF_SIGNED_RENEW.as_secs().cast_signed();
         let facts = &identity.facts;
-        if unix_now() < renew_from && (facts.covers(host) || is_fresh_from_set_up(facts)) {
+        if unix_now() < renew_from && (facts.covers(host) || is_of_set_up(facts) && set_up.stays())
+        {
             return Ok(identity);
         }
     }
@@ -197,10 +230,8 @@ pub(crate) fn self_signed(dir: &Path, host: &Domain) -> Result<Identity, TlsErro
     read_identity(&certificate, &key_file)
 }
 
-/// Whether it was made for set-up less than a day ago. Whoever answered the questions has told their
-/// browser to trust it, so it stays for the rest of that day, though it is not for the name given since.
-fn is_fresh_from_set_up(facts: &CertificateFacts) -> bool {
-    facts.names == [SET_UP_HOST] && unix_now() - facts.not_before < SET_UP_LIFETIME
+fn is_of_set_up(facts: &CertificateFacts) -> bool {
+    facts.names == [SET_UP_HOST]
 }
 
 /// Puts another key in place of that of our self-signed certificate. The key's file is written first:

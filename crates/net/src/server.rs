@@ -1,8 +1,8 @@
 //! Answering TLS handshakes.
 
 use crate::certificate::{
-    CertificateFacts, Identity, PROVIDER, parse_identity, read_identity, read_key,
-    replace_self_signed, self_signed, self_signed_key,
+    CertificateFacts, Identity, PROVIDER, SetUpCertificate, parse_identity, read_identity,
+    read_key, replace_self_signed, self_signed, self_signed_key,
 };
 use crate::challenge::Challenges;
 use crate::own_key::OwnKey;
@@ -92,12 +92,14 @@ enum Source {
     SelfSigned {
         dir: PathBuf,
         host: Domain,
+        set_up: SetUpCertificate,
     },
     /// From an authority, given with [`ServerTls::install`]; until then, and when the last one has ended,
     /// self-signed with the same key.
     Issued {
         dir: PathBuf,
         host: Domain,
+        set_up: SetUpCertificate,
     },
 }
 
@@ -105,7 +107,9 @@ impl Source {
     fn read(&self) -> Result<Identity, TlsError> {
         match self {
             Self::Files { certificate, key } => read_identity(certificate, key),
-            Self::SelfSigned { dir, host } | Self::Issued { dir, host } => self_signed(dir, host),
+            Self::SelfSigned { dir, host, set_up } | Self::Issued { dir, host, set_up } => {
+                self_signed(dir, host, *set_up)
+            }
         }
     }
 }
@@ -157,7 +161,19 @@ impl ServerTls {
     /// # Errors
     /// When it cannot be made or kept.
     pub fn self_signed(dir: &Path, host: &Domain) -> Result<Self, TlsError> {
-        Self::new(Source::SelfSigned { dir: dir.to_owned(), host: host.clone() })
+        Self::self_signed_after_set_up(dir, host, SetUpCertificate::Ends)
+    }
+
+    /// The same, where the certificate of the set-up may stay for a while.
+    ///
+    /// # Errors
+    /// As for [`ServerTls::self_signed`].
+    pub fn self_signed_after_set_up(
+        dir: &Path,
+        host: &Domain,
+        set_up: SetUpCertificate,
+    ) -> Result<Self, TlsError> {
+        Self::new(Source::SelfSigned { dir: dir.to_owned(), host: host.clone(), set_up })
     }
 
     fn new(source: Source) -> Result<Self, TlsError> {
@@ -169,12 +185,12 @@ impl ServerTls {
     }
 
     /// Uses certificates that an authority issues, each given with [`ServerTls::install`]. Until the first
-    /// one, a self-signed certificate under `dir`, as for [`ServerTls::self_signed`].
+    /// one, a self-signed certificate under `dir`, as for [`ServerTls::self_signed_after_set_up`].
     ///
     /// # Errors
     /// When the self-signed certificate cannot be made or kept.
-    pub fn issued(dir: &Path, host: &Domain) -> Result<Self, TlsError> {
-        Self::new(Source::Issued { dir: dir.to_owned(), host: host.clone() })
+    pub fn issued(dir: &Path, host: &Domain, set_up: SetUpCertificate) -> Result<Self, TlsError> {
+        Self::new(Source::Issued { dir: dir.to_owned(), host: host.clone(), set_up })
     }
 
     /// The same certificate, answering an authority's challenges too (RFC 8737): for port 443. Whoever
@@ -224,7 +240,7 @@ impl ServerTls {
     /// # Errors
     /// When the certificate is not for the key, or that cannot be kept: the one in use stays.
     pub fn install(&self, chain: &str, key: &OwnKey) -> Result<(), TlsError> {
-        let Source::Issued { dir, host } = &self.current.source else {
+        let Source::Issued { dir, host, .. } = &self.current.source else {
             return Err(TlsError::Files);
         };
         let identity = parse_identity(chain, key)?;
@@ -310,7 +326,7 @@ impl ServerTls {
     /// [`TlsError::Files`] when the certificate is not of our own making; else when the new one cannot
     /// be kept: the one in use stays.
     pub fn replace_key(&self, key: &OwnKey) -> Result<(), TlsError> {
-        let (Source::SelfSigned { dir, host } | Source::Issued { dir, host }) =
+        let (Source::SelfSigned { dir, host, .. } | Source::Issued { dir, host, .. }) =
             &self.current.source
         else {
             return Err(TlsError::Files);

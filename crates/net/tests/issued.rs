@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use wardpost_mail::Domain;
-use wardpost_net::{Challenges, OwnKey, ServerTls, Stream, TlsError, UpgradeError};
+use wardpost_net::{
+    Challenges, OwnKey, ServerTls, SetUpCertificate, Stream, TlsError, UpgradeError,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A client that takes any certificate, to see which one it was.
@@ -107,7 +109,7 @@ fn issue(key: &OwnKey, name: &str) -> (String, Vec<u8>) {
 #[tokio::test]
 async fn a_certificate_from_an_authority_takes_the_place_of_ours_and_open_connections_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = ServerTls::issued(dir.path(), &host()).unwrap();
+    let tls = ServerTls::issued(dir.path(), &host(), SetUpCertificate::Ends).unwrap();
     let https = tls.with_alpn(&[b"h2"]).unwrap();
     assert!(tls.is_self_signed() && tls.certificate().self_issued);
     let (client, server) = shake(&tls, host().as_str(), &[]).await;
@@ -140,7 +142,7 @@ async fn a_certificate_from_an_authority_takes_the_place_of_ours_and_open_connec
 #[tokio::test]
 async fn another_key_comes_with_its_certificate_and_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = ServerTls::issued(dir.path(), &host()).unwrap();
+    let tls = ServerTls::issued(dir.path(), &host(), SetUpCertificate::Ends).unwrap();
     let first = tls.own_key().unwrap();
     let next = OwnKey::generate().unwrap();
     let (pem, _) = issue(&next, host().as_str());
@@ -154,7 +156,7 @@ async fn another_key_comes_with_its_certificate_and_stays() {
     assert!(matches!(tls.replace_key(&first), Err(TlsError::Files)));
     tls.fall_back().unwrap();
     assert_eq!(tls.certificate().public_key_info, next.public_key_info());
-    let tls = ServerTls::issued(dir.path(), &host()).unwrap();
+    let tls = ServerTls::issued(dir.path(), &host(), SetUpCertificate::Ends).unwrap();
     assert_eq!(tls.certificate().public_key_info, next.public_key_info());
     tls.replace_key(&first).unwrap();
     assert_eq!(tls.certificate().public_key_info, first.public_key_info());
@@ -174,7 +176,7 @@ fn files_and_our_own_take_no_certificate_from_elsewhere() {
 async fn a_challenge_is_answered_to_who_asks_for_it_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let challenges = Challenges::new();
-    let plain = ServerTls::issued(dir.path(), &host()).unwrap();
+    let plain = ServerTls::issued(dir.path(), &host(), SetUpCertificate::Ends).unwrap();
     let https = plain.answering(&challenges).with_alpn(&[b"h2", b"http/1.1"]).unwrap();
     let own = plain.certificate_der();
     let name = host();

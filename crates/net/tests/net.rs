@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wardpost_mail::{Domain, TlsGrade};
 use wardpost_net::{
-    ClientTls, HandshakeError, Limits, ListenError, Listeners, OwnKey, ServerTls, Shutdown, Stream,
-    TlsError, TooMany, UpgradeError, load_roots,
+    ClientTls, HandshakeError, Limits, ListenError, Listeners, OwnKey, ServerTls, SetUpCertificate,
+    Shutdown, Stream, TlsError, TooMany, UpgradeError, load_roots,
 };
 use wardpost_verdict::{Bound, Observation, Roots, TlsVersion, grade};
 use x509_parser::certification_request::X509CertificationRequest;
@@ -98,12 +98,46 @@ async fn the_certificate_of_set_up_stays_for_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let name = Domain::parse(wardpost_net::SET_UP_HOST).unwrap();
     let first = ServerTls::self_signed(dir.path(), &name).unwrap().certificate();
-    // A browser that was told to trust it goes on without another question.
-    let named = ServerTls::self_signed(dir.path(), &host()).unwrap().certificate();
+    let after = |set_up| {
+        ServerTls::self_signed_after_set_up(dir.path(), &host(), set_up).unwrap().certificate()
+    };
+    // It was made long before somebody answered the questions, and by a clock that was wrong.
+    let made = first.not_before;
+    assert!(made > 0);
+    rewrite_as_of_last_year(dir.path());
+    let first = ServerTls::self_signed(dir.path(), &name).unwrap().certificate();
+    assert!(first.not_before < made - 300 * 24 * 3600);
+    // A browser that was told to trust it goes on without another question: in the middle of the set-up,
+    // and for a day.
+    let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+    let named = after(SetUpCertificate::Stays);
     assert_eq!(named.fingerprint, first.fingerprint);
+    for when in [now, now - 23 * hour, now + 23 * hour] {
+        let certificate = after(SetUpCertificate::SetUpAt(when));
+        assert_eq!(certificate.fingerprint, first.fingerprint);
+    }
+    let tls = ServerTls::issued(dir.path(), &host(), SetUpCertificate::Stays).unwrap();
+    tls.reload().unwrap();
+    assert_eq!(tls.certificate().fingerprint, first.fingerprint);
     assert_eq!(named.fingerprint_text().len(), 16 * 4 + 15);
     let digest = format!("{:02X}{:02X} ", first.fingerprint[0], first.fingerprint[1]);
     assert!(named.fingerprint_text().starts_with(&digest));
+    // Then it gives way.
+    let later = after(SetUpCertificate::SetUpAt(now - 25 * hour));
+    assert!(later.covers(&host()), "{later:?}");
+    assert_eq!(later.public_key_info, first.public_key_info);
+}
+
+/// The set-up's certificate as a machine made it that was started a year ago.
+fn rewrite_as_of_last_year(dir: &Path) {
+    let key = std::fs::read_to_string(dir.join("self-signed.key")).unwrap();
+    let key = KeyPair::from_pem(&key).unwrap();
+    let names = vec![wardpost_net::SET_UP_HOST.to_owned()];
+    let mut params = CertificateParams::new(names).unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    params.not_before = (SystemTime::now() - 365 * day).into();
+    params.not_after = (SystemTime::now() + 365 * day).into();
+    std::fs::write(dir.join("self-signed.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
 }
 
 #[tokio::test]

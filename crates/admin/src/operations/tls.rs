@@ -113,7 +113,7 @@ impl Admin {
             dane_seen: keys.looked.map(|_| keys.published),
             looked: keys.looked.map(unix_text),
             ttl_seconds: (keys.ttl > Duration::ZERO).then_some(keys.ttl.as_secs()),
-            acme: parts.certifier.as_ref().map(|certifier| certifier.status()),
+            acme: parts.certifier.as_ref().map(|certifier| Box::new(certifier.status())),
             csr: None,
             next_key: None,
         })
@@ -200,6 +200,9 @@ fn done(before: &AcmeView, after: &AcmeView) -> Result<(), Failure> {
     if after.working {
         let text = "the certificate is being ordered; see `wardpost tls show` in a while";
         return Err(Failure::new(FailureKind::Refused, text));
+    }
+    if let Some(refused) = &after.refused {
+        return Err(Failure::new(FailureKind::Refused, refused.clone()));
     }
     match &after.last_failure {
         None => Ok(()),

@@ -23,6 +23,9 @@ pub struct AcmeView {
     pub next_try: Option<String>,
     /// Names that are not in the certificate because they failed.
     pub left_out: Vec<AcmeLeftOutView>,
+    /// Why the authority was not asked when somebody wanted it to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What failed.

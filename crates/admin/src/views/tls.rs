@@ -32,7 +32,7 @@ pub struct TlsView {
     pub next_steps: Vec<String>,
     /// Certificates from an authority, where one is configured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub acme: Option<AcmeView>,
+    pub acme: Option<Box<AcmeView>>,
     /// A certificate signing request for the next key, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub csr: Option<String>,

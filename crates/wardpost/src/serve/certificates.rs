@@ -14,7 +14,7 @@ use wardpost_config::Config;
 use wardpost_directory::Directory;
 use wardpost_dns::{HickoryResolver, Resolver};
 use wardpost_mail::{Domain, Secret};
-use wardpost_net::{Https, ServerTls, load_roots};
+use wardpost_net::{Https, ServerTls, SetUpCertificate, load_roots};
 use wardpost_publish::{KeyPlan, Readiness};
 
 /// How long the look-up of one name may take.
@@ -23,11 +23,16 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Our side of TLS: certificate files or an authority, whichever is configured, and else a certificate of
-/// our own making.
-pub(crate) fn server_tls(config: &Config, state: &State) -> Result<ServerTls, Failure> {
+/// our own making. Whether this process was set up just now says how long the set-up's certificate stays.
+pub(crate) fn server_tls(
+    config: &Config,
+    state: &State,
+    set_up_here: bool,
+) -> Result<ServerTls, Failure> {
     let (dir, host) = (&config.data_dir, &config.hostname);
+    let set_up = set_up_certificate(config, set_up_here);
     if config.acme.is_some() {
-        let tls = wardpost_acme::open_tls(&state.store, &state.keys, dir, host);
+        let tls = wardpost_acme::open_tls(&state.store, &state.keys, dir, host, set_up);
         let tls = tls.map_err(Failure::from_error)?;
         use_announced_key(&tls, &state.keys)?;
         if tls.is_self_signed() {
@@ -39,7 +44,7 @@ pub(crate) fn server_tls(config: &Config, state: &State) -> Result<ServerTls, Fa
     }
     let tls = match &config.tls {
         Some(files) => ServerTls::from_pem_files(&files.certificate, &files.private_key),
-        None => ServerTls::self_signed(dir, host),
+        None => ServerTls::self_signed_after_set_up(dir, host, set_up),
     };
     let tls = tls.map_err(Failure::from_error)?;
     if tls.is_self_signed() {
@@ -48,6 +53,15 @@ pub(crate) fn server_tls(config: &Config, state: &State) -> Result<ServerTls, Fa
         );
     }
     Ok(tls)
+}
+
+/// The set-up ends when it writes the configuration.
+fn set_up_certificate(config: &Config, set_up_here: bool) -> SetUpCertificate {
+    let written = || std::fs::metadata(&config.file).and_then(|file| file.modified()).ok();
+    match set_up_here {
+        true => SetUpCertificate::Stays,
+        false => written().map_or(SetUpCertificate::Ends, SetUpCertificate::SetUpAt),
+    }
 }
 
 /// Whoever came from certificate files has made a next key ahead and published its record. It is used in
@@ -204,5 +218,6 @@ fn view(status: Status) -> AcmeView {
                 to_do: left.to_do,
             })
             .collect(),
+        refused: status.refused,
     }
 }
