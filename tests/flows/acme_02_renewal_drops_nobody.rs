@@ -66,6 +66,16 @@ fn acme_02_renewal_drops_nobody() -> Result<()> {
     let orders = |log: &str| log.matches("Issued certificate").count();
     let issued = orders(&practice.pebble.log());
     assert_eq!(issued, 4, "{}", practice.pebble.log());
+    // Nobody may do that all day: authorities give out a few a week.
+    for _ in 0..2 {
+        wardpost.cli(&["tls", "renew"], "")?;
+    }
+    let output = wardpost.cli_output(&["tls", "renew"], "")?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("5 certificates"), "{told}");
+    assert!(show(wardpost)?["acme"]["last_failure"].is_null());
+    let issued = orders(&practice.pebble.log());
+    assert_eq!(issued, 6, "{}", practice.pebble.log());
     // What the authority remembers is not proven again.
     let proofs = practice.pebble.log().matches("Pulled a task").count();
     assert_eq!(proofs, 1, "{}", practice.pebble.log());
