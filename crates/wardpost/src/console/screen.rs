@@ -11,7 +11,7 @@ const MARGIN: &str = " ";
 /// What stands out is moved in by so much more.
 const INDENT: &str = "     ";
 /// Addresses of the page that are shown.
-const MOST_URLS: usize = 3;
+const MOST_URLS: usize = 2;
 
 /// What was found out.
 pub(crate) struct Seen {
@@ -119,12 +119,14 @@ fn serving(page: &mut Page, seen: &Seen, view: &ConsoleView, stage: &ServingView
         page.gap();
     }
     page.text(&words);
-    // Room for what follows.
-    let room = HEIGHT.saturating_sub(page.0.len() + 12);
-    let mut shown = 0;
+    let below = below(stage, &urls, &view.fingerprint);
+    // What is below is whole, and one line says how much more there is.
+    let room = (HEIGHT - 1).saturating_sub(page.0.len() + below.0.len() + 1);
+    let (mut shown, mut used) = (0, 0);
     for says in &wrong {
         let lines = wrap(says, WIDTH - 8);
-        if lines.len() > room.saturating_sub(page.items(shown)) && shown > 0 {
+        used += lines.len();
+        if used > room && shown > 0 {
             break;
         }
         page.item(&lines);
@@ -133,6 +135,12 @@ fn serving(page: &mut Page, seen: &Seen, view: &ConsoleView, stage: &ServingView
     if shown < wrong.len() {
         page.item(&[format!("and {} more", wrong.len() - shown)]);
     }
+    page.0.extend(below.0);
+}
+
+/// What is said below the health, whatever that is.
+fn below(stage: &ServingView, urls: &[String], fingerprint: &str) -> Page {
+    let mut page = Page(Vec::new());
     page.gap();
     page.text(&match (stage.queue_messages, stage.queue_oldest_seconds) {
         (0, _) => "No message waits to go out.".to_owned(),
@@ -149,8 +157,9 @@ fn serving(page: &mut Page, seen: &Seen, view: &ConsoleView, stage: &ServingView
         page.text(
             "Its certificate is self-made so far, and browsers warn. The right one has the SHA-256 fingerprint",
         );
-        page.fingerprint(&view.fingerprint);
+        page.fingerprint(fingerprint);
     }
+    page
 }
 
 fn since(age: Option<u64>, words: &str) -> String {
@@ -222,11 +231,6 @@ impl Page {
         for (n, line) in lines.iter().enumerate() {
             self.0.push(format!("{MARGIN}  {} {line}", if n == 0 { "-" } else { " " }));
         }
-    }
-
-    /// The lines that the last so many items took, roughly.
-    fn items(&self, shown: usize) -> usize {
-        self.0.iter().rev().take_while(|line| line.starts_with("   ")).count().max(shown)
     }
 
     /// What fits, in letters that every terminal has.
