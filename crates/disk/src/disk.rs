@@ -31,11 +31,17 @@ pub(crate) const DATA: &str = "/run/wardpost-data";
 /// How long a partition that was just made may take to show up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What udev found out about each device.
+const UDEV: &str = "/run/udev/data";
+
 /// Makes [`DATA`] lead to the partition of `disk` with this label, which is there or will be in a moment.
 pub(crate) fn show(disk: &str, label: &str) -> Result<(), Failure> {
+    // The table was read anew: names and nodes of its partitions come and go until udev has seen them all.
+    tool::run("udevadm", &["settle", "--timeout=300"])?;
     let until = Instant::now() + PATIENCE;
     let partition = loop {
-        if let Some(partition) = partition(Path::new("/sys/class/block"), disk, label)
+        if let Some(partition) =
+            partition(Path::new("/sys/class/block"), UDEV.as_ref(), disk, label)
             && Path::new(&partition).exists()
         {
             break partition;
@@ -49,16 +55,18 @@ pub(crate) fn show(disk: &str, label: &str) -> Result<(), Failure> {
     std::os::unix::fs::symlink(&partition, DATA).map_err(|e| format!("{DATA}: {e}"))
 }
 
-/// The device of a disk's partition with this label, as the kernel knows them.
-fn partition(classes: &Path, disk: &str, label: &str) -> Option<String> {
+/// The device of a disk's partition with this label, as udev knows them. The kernel itself knows no label of a
+/// partition that was added to a table in use.
+fn partition(classes: &Path, udev: &Path, disk: &str, label: &str) -> Option<String> {
     let folder = classes.join(disk.trim_start_matches("/dev/"));
-    let name = format!("PARTNAME={label}");
-    let entries = fs::read_dir(folder).ok()?.flatten();
-    let mut labelled = entries.filter(|entry| {
-        let about = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
-        about.lines().any(|line| line == name)
+    let name = format!("E:ID_PART_ENTRY_NAME={label}");
+    let mut entries = fs::read_dir(folder).ok()?.flatten();
+    let labelled = entries.find(|entry| {
+        let number = fs::read_to_string(entry.path().join("dev")).unwrap_or_default();
+        let about = fs::read_to_string(udev.join(format!("b{}", number.trim())));
+        about.is_ok_and(|about| about.lines().any(|line| line == name))
     });
-    labelled.next().map(|entry| format!("/dev/{}", entry.file_name().to_string_lossy()))
+    labelled.map(|entry| format!("/dev/{}", entry.file_name().to_string_lossy()))
 }
 
 /// Moves the partition table's second half to the end of a disk that is larger than the image was: only then
@@ -111,17 +119,20 @@ mod tests {
     #[test]
     fn the_partition_of_this_disk_and_of_no_other() {
         let classes = std::env::temp_dir().join(format!("wardpost-parts-{}", std::process::id()));
-        for (disk, part, label) in [
-            ("vda", "vda5", "root-b"),
-            ("vda", "vda6", "wardpost-data"),
-            ("vdb", "vdb6", "wardpost-data"),
+        let udev = classes.join("udev");
+        fs::create_dir_all(&udev).unwrap();
+        for (number, disk, part, label) in [
+            ("254:5", "vda", "vda5", "root-b"),
+            ("254:6", "vda", "vda6", "wardpost-data"),
+            ("254:22", "vdb", "vdb6", "wardpost-data"),
         ] {
             let folder = classes.join(disk).join(part);
             fs::create_dir_all(&folder).unwrap();
-            let about = format!("DEVNAME={part}\nDEVTYPE=partition\nPARTNAME={label}\n");
-            fs::write(folder.join("uevent"), about).unwrap();
+            fs::write(folder.join("dev"), format!("{number}\n")).unwrap();
+            let about = format!("S:disk/by-partlabel/{label}\nE:ID_PART_ENTRY_NAME={label}\n");
+            fs::write(udev.join(format!("b{number}")), about).unwrap();
         }
-        let of = |disk| partition(&classes, disk, "wardpost-data");
+        let of = |disk| partition(&classes, &udev, disk, "wardpost-data");
         assert_eq!(of("/dev/vda").as_deref(), Some("/dev/vda6"));
         assert_eq!(of("/dev/vdb").as_deref(), Some("/dev/vdb6"));
         assert_eq!(of("/dev/vdc"), None);

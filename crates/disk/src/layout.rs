@@ -13,12 +13,6 @@ const DATA: &str = "wardpost-data";
 
 /// Makes the data partition if there is none, else lets it grow.
 pub(crate) fn prepare() -> Result<(), Failure> {
-    partition()?;
-    // The table was read anew: names and nodes of its partitions come and go until udev has seen them all.
-    tool::run("udevadm", &["wait", "--settle", "--timeout=300", keys::DEVICE]).map(drop)
-}
-
-fn partition() -> Result<(), Failure> {
     let disk = disk::find()?;
     loop {
         match disk::take_whole(&disk).and_then(|()| plan(&disk)) {
