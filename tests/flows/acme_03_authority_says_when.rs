@@ -7,35 +7,48 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wardpost_tests::pebble::{DIRECTORY, Manners, Pebble};
 use wardpost_tests::wardpost::Wardpost;
 use wardpost_tests::{Result, run, wait_for};
 
 /// The daemon looks every minute.
 const PATIENCE: Duration = Duration::from_secs(150);
+/// How long the certificate lasts, in seconds: without a word from the authority, it is renewed after two thirds
+/// of that.
+const LIFE: u32 = 480;
 
 #[test]
 fn acme_03_authority_says_now() -> Result<()> {
-    let practice = Certified::open(Manners { newer: true, bad_nonces: 0, ..Manners::default() })?;
+    let manners = Manners { newer: true, bad_nonces: 0, validity: LIFE, ..Manners::default() };
+    let practice = Certified::open(manners)?;
     let view = practice.certified()?;
     let planned = view["acme"]["renewal"].as_str().ok_or("no renewal")?.to_owned();
     let first = serial(&practice.wardpost)?;
 
     // Something is wrong with the certificate: it is revoked, so the authority would have it replaced.
     revoke(&practice.pebble, &practice.wardpost)?;
+    // It was issued just now, so another would fare no better: for a quarter of its life nothing happens.
+    std::thread::sleep(Duration::from_secs(u64::from(LIFE / 4) - 20));
+    assert_eq!(serial(&practice.wardpost)?, first);
+    let begun = Instant::now();
     wait_for("the certificate to be renewed", PATIENCE, || {
         (serial(&practice.wardpost).ok()? != first).then_some(())
     })
     .map_err(|e| format!("{e}\n{}\n{}", practice.wardpost.log(), practice.pebble.log()))?;
+    assert!(begun.elapsed() < Duration::from_secs(u64::from(LIFE / 3)), "that was by itself");
     let log = practice.pebble.log();
     assert!(log.contains("renewalInfo"), "{log}");
     assert_eq!(log.matches("Issued certificate").count(), 2, "{log}");
 
-    // The new one is good; its time is months away.
+    // The new one is good; its time is later.
     let view = show(&practice.wardpost)?;
     let renewal = view["acme"]["renewal"].as_str().ok_or("no renewal")?.to_owned();
     assert!(renewal >= planned, "{renewal} {planned}");
+
+    // And now it is quiet, whatever the authority would like.
+    std::thread::sleep(Duration::from_secs(65));
+    assert_eq!(practice.pebble.log().matches("Issued certificate").count(), 2);
     Ok(())
 }
 
