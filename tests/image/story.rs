@@ -46,6 +46,8 @@ pub(crate) fn run(place: &Place) -> Result<Told> {
     let mut vm = Vm::start(place, parts, &hooks)?;
     vm.wait_for(SERVES, START)?;
     let first = vm.since_kernel(SERVES);
+    // The health gate has passed, and the boot loader counts no longer.
+    vm.wait_for("Marked boot as 'good'", PATIENCE)?;
     let taken = set_up::run_through(&mut vm, place)?;
     let day = Day::begin(&vm, place, &taken.browser)?;
     deliver(&vm, &day)?;
@@ -62,7 +64,6 @@ pub(crate) fn run(place: &Place) -> Result<Told> {
         return Err("the second start asked for a passphrase: the TPM did not open the disk".into());
     }
     read(&vm, &day)?;
-    vm.wait_for("Finished wardpost-health.service", PATIENCE)?;
     vm.picture("serving")?;
     vm.shut_down(END)?;
     let measured = format!(
