@@ -102,6 +102,11 @@ impl Hooks {
     }
 }
 
+/// How long the firmware and the boot loader may take.
+const FIRMWARE: Duration = Duration::from_secs(240);
+/// What these two say at most, in octets; the kernel says more.
+const SILENCE: usize = 1500;
+
 /// A machine that runs.
 #[derive(Debug)]
 pub(crate) struct Vm {
@@ -115,8 +120,23 @@ pub(crate) struct Vm {
 }
 
 impl Vm {
-    /// Switches a machine on.
+    /// Switches a machine on, and waits until its kernel starts. QEMU, emulating, has been seen to stand still in
+    /// the firmware, with no thread doing anything: then once more.
     pub(crate) fn start(place: &Place, parts: Parts<'_>, hooks: &Hooks) -> Result<Self> {
+        let mut tries = 2;
+        loop {
+            let mut vm = Self::switch_on(place, parts, hooks)?;
+            tries -= 1;
+            let what = "the kernel to start";
+            match vm.wait_until(what, FIRMWARE, |vm| (vm.said().len() > SILENCE).then_some(())) {
+                Ok(()) => return Ok(vm),
+                Err(e) if tries == 0 => return Err(e),
+                Err(e) => println!("  {e}; once more"),
+            }
+        }
+    }
+
+    fn switch_on(place: &Place, parts: Parts<'_>, hooks: &Hooks) -> Result<Self> {
         let name = parts.name.to_owned();
         let file = |kind: &str| place.folder.join(format!("{name}.{kind}"));
         let tpm = parts.tpm.map(|state| swtpm(place, &name, state)).transpose()?;

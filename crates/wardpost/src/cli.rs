@@ -299,7 +299,7 @@ pub(crate) enum TlsCommand {
         #[arg(long, value_name = "FILE")]
         key_out: Option<PathBuf>,
     },
-    /// Ask the certificate authority of [acme] for a certificate now, whether or not it is time. The
+    /// Ask the certificate authority for a certificate now, whether or not it is time. The
     /// connections that are open notice nothing.
     Renew {
         /// With a new account: for when the authority has closed the old one.

@@ -48,7 +48,7 @@ impl Cookie {
     }
 
     /// The `Set-Cookie` value that gives the cookie `value`, for `path` and what is below it, until the
-    /// browser ends. `value` is of [`random`](crate::random)'s making.
+    /// browser ends. `value` is of [`random`](crate::random())'s making.
     pub fn set(&self, path: &str, value: &str) -> HeaderValue {
         self.header(path, value, "")
     }

@@ -61,7 +61,8 @@ impl Options {
 /// Builds the image, boots it in a virtual machine and checks what a practice relies on.
 pub(crate) fn test(options: &Options) -> Outcome {
     packages::install(packages::TEST)?;
-    cargo::run(&["build", "--package", "wardpost-tests", "--bin", "wardpost-image-test"])?;
+    // All of it: single packages would be built with other features, and RocksDB perhaps once more.
+    cargo::run(&["build", "--workspace"])?;
     let image = build(options)?;
     let tools = Tools::ready()?;
     let (tree, folder) = (tools.tree().display().to_string(), Tools::folder().join("test"));
@@ -80,7 +81,7 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
     }
     packages::install(packages::BUILD)?;
     if options.programs.is_none() {
-        cargo::run(&["build", "--package", "wardpost", "--package", "wardpost-disk"])?;
+        cargo::run(&["build", "--workspace"])?;
     }
     let start = Instant::now();
     let tools = Tools::ready()?;

@@ -38,7 +38,8 @@ Usage: cargo xtask TASK
 
   demo [--once]       start Wardpost and three destination servers on loopback, send real mail down
                       every route, show where to look; --once exits after the checks
-  test [FILTER]       unit, property and whole-system tests against real servers
+  test [FILTER]       unit, property and whole-system tests against real servers; without FILTER also lints,
+                      docs, licences, and the image booted in a virtual machine
   bench [smtp|imap|out]  Wardpost beside Postfix and Dovecot in one run, as ratios
   fuzz TARGET [SECS]  fuzz one of tests/fuzz/targets, from its seeds (60 seconds unless told)
   build               the release programs
@@ -132,6 +133,7 @@ fn test(filter: &[&str]) -> Outcome {
     cargo::run(&args)?;
     if filter.is_empty() {
         checks()?;
+        image::test(&image::Options::default())?;
     }
     Ok(())
 }
