@@ -161,7 +161,7 @@ async fn autoconfig(
     request: Request,
 ) -> Response {
     let address = query.ok().and_then(|Query(asked)| asked.emailaddress);
-    // A placeholder that a program left in is no address.
+    // `%EMAILADDRESS%`, which a program did not fill in, is no address.
     let address = address.filter(|address| address.contains('@'));
     let host = asked_host(request.uri(), request.headers());
     match clients.domain(address.as_deref(), host.as_deref()) {
