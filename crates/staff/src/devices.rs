@@ -2,7 +2,7 @@
 
 use crate::Staff;
 use crate::connect::{Link, MailSettings};
-use crate::form::Filled;
+use crate::form::Sent;
 use crate::session::SignedIn;
 use crate::signin::retry_after;
 use crate::words;
@@ -117,12 +117,8 @@ impl Staff {
 pub(crate) async fn add(
     State(staff): State<Arc<Staff>>,
     Extension(connection): Extension<Connection>,
-    who: SignedIn,
-    Filled(form): Filled,
+    Sent(who, form): Sent<SignedIn>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let again = |error: &str| {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         staff.devices_page(&who, status, false, &form.name, Some(error.to_owned()))
@@ -206,12 +202,8 @@ pub(crate) async fn ask_remove(
 pub(crate) async fn remove(
     State(staff): State<Arc<Staff>>,
     Path(slot): Path<u32>,
-    who: SignedIn,
-    Filled(form): Filled,
+    Sent(who, _): Sent<SignedIn>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let Some(device) = staff.device(who.account.id, slot) else {
         // Pressed twice.
         return Redirect::to("/staff/phone?removed").into_response();

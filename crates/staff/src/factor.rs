@@ -1,7 +1,7 @@
 //! Two-step sign-in: setting it up, or moving it to another phone.
 
 use crate::Staff;
-use crate::form::Filled;
+use crate::form::Sent;
 use crate::session::SignedIn;
 use crate::signin::{not_admitted, retry_after};
 use askama::Template;
@@ -85,12 +85,8 @@ impl Staff {
 pub(crate) async fn begin(
     State(staff): State<Arc<Staff>>,
     Extension(connection): Extension<Connection>,
-    who: SignedIn,
-    Filled(form): Filled,
+    Sent(who, form): Sent<SignedIn>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let login = who.account.address.to_string();
     let directory = &staff.parts.directory;
     let login = directory.authenticate(&login, &form.password, connection.peer, Way::Page).await;
@@ -124,12 +120,8 @@ pub(crate) async fn ask(State(staff): State<Arc<Staff>>, who: SignedIn) -> Respo
 /// Takes the code; from now on signing in asks for one.
 pub(crate) async fn finish(
     State(staff): State<Arc<Staff>>,
-    who: SignedIn,
-    Filled(form): Filled,
+    Sent(who, form): Sent<SignedIn>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let secret = who.visitor.new_factor.lock().clone();
     let Some(secret) = secret else { return Redirect::to(HERE).into_response() };
     if second_factor::proves(&secret, &form.code, SystemTime::now()).is_none() {

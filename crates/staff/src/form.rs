@@ -1,7 +1,8 @@
 //! Forms without files.
 
 use crate::Staff;
-use axum::extract::{Form, FromRequest, Request};
+use crate::session::SignedIn;
+use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -24,6 +25,27 @@ impl FromRequest<Arc<Staff>> for Filled {
                 Err(staff.plain(StatusCode::BAD_REQUEST, "That did not work", text))
             }
         }
+    }
+}
+
+/// A form that somebody who is signed in sent from a page of this very session. Without that there is no
+/// handler to forget it in: the answer is given before.
+pub(crate) struct Sent<W>(pub(crate) W, pub(crate) Fields);
+
+impl<W> FromRequest<Arc<Staff>> for Sent<W>
+where
+    W: FromRequestParts<Arc<Staff>, Rejection = Response> + AsRef<SignedIn> + Send,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, staff: &Arc<Staff>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let who = W::from_request_parts(&mut parts, staff).await?;
+        let Filled(fields) = Filled::from_request(Request::from_parts(parts, body), staff).await?;
+        if !who.as_ref().is_our_form(&fields.form_token) {
+            return Err(staff.refused());
+        }
+        Ok(Self(who, fields))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changing one's own password.
 
 use crate::Staff;
-use crate::form::Filled;
+use crate::form::Sent;
 use crate::session::SignedIn;
 use crate::signin::{not_admitted, retry_after, with_cookie};
 use askama::Template;
@@ -44,12 +44,8 @@ pub(crate) async fn show(
 pub(crate) async fn change(
     State(staff): State<Arc<Staff>>,
     Extension(connection): Extension<Connection>,
-    who: SignedIn,
-    Filled(form): Filled,
+    Sent(who, form): Sent<SignedIn>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let again = |status, error| staff.password_page(&who, status, false, Some(error));
     let odd = |text: &str| again(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
     if form.new.expose() != form.again.expose() {

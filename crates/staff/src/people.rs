@@ -4,7 +4,7 @@
 //! ([`join`](crate::join)). The last administrator stays one, which the directory sees to.
 
 use crate::Staff;
-use crate::form::Filled;
+use crate::form::Sent;
 use crate::session::{Administrator, SignedIn};
 use crate::words;
 use askama::Template;
@@ -155,12 +155,8 @@ pub(crate) async fn list(
 /// Invites somebody, and shows the link.
 pub(crate) async fn invite(
     State(staff): State<Arc<Staff>>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(Administrator(who), form): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let again = |error: &str| {
         let typed = (form.name.as_str(), form.address.as_str());
         let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -199,12 +195,8 @@ pub(crate) async fn invite(
 /// Takes an invitation back.
 pub(crate) async fn withdraw(
     State(staff): State<Arc<Staff>>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(_, form): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let Ok(address) = Address::parse(&form.address) else { return staff.not_found() };
     match staff.parts.directory.withdraw_invitation(&address).await {
         // Pressed twice, used meanwhile, or over: it counts no longer.
@@ -249,12 +241,8 @@ pub(crate) async fn ask_cut_off(
 pub(crate) async fn cut_off(
     State(staff): State<Arc<Staff>>,
     Path(id): Path<u32>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(_, _): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let id = AccountId(id);
     match staff.parts.directory.cut_off(id).await {
         Ok(()) => {
@@ -274,12 +262,8 @@ pub(crate) async fn cut_off(
 pub(crate) async fn administrator(
     State(staff): State<Arc<Staff>>,
     Path(id): Path<u32>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(Administrator(who), form): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let (id, wanted) = (AccountId(id), form.next == "yes");
     match staff.parts.directory.set_administrator(id, wanted).await {
         Ok(()) => Redirect::to(&format!("{HERE}/{}", id.0)).into_response(),
@@ -298,12 +282,8 @@ pub(crate) async fn administrator(
 pub(crate) async fn remove(
     State(staff): State<Arc<Staff>>,
     Path(id): Path<u32>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(Administrator(who), form): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     let id = AccountId(id);
     let Some(account) = staff.parts.directory.account(id) else {
         // Pressed twice.

@@ -109,6 +109,18 @@ impl FromRequestParts<Arc<Staff>> for Administrator {
     }
 }
 
+impl AsRef<SignedIn> for SignedIn {
+    fn as_ref(&self) -> &SignedIn {
+        self
+    }
+}
+
+impl AsRef<SignedIn> for Administrator {
+    fn as_ref(&self) -> &SignedIn {
+        &self.0
+    }
+}
+
 fn to_sign_in(path: &str, ended: bool) -> Response {
     let next = known_page(path).unwrap_or("/staff");
     let ended = if ended { "&ended" } else { "" };

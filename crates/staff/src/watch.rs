@@ -1,7 +1,7 @@
 //! How another computer watches the box, for administrators.
 
 use crate::Staff;
-use crate::form::Filled;
+use crate::form::Sent;
 use crate::session::{Administrator, SignedIn};
 use askama::Template;
 use axum::extract::State;
@@ -50,12 +50,8 @@ pub(crate) async fn show(
 /// The same with the token, once somebody asks for it.
 pub(crate) async fn token(
     State(staff): State<Arc<Staff>>,
-    Administrator(who): Administrator,
-    Filled(form): Filled,
+    Sent(Administrator(who), _): Sent<Administrator>,
 ) -> Response {
-    if !who.is_our_form(&form.form_token) {
-        return staff.refused();
-    }
     match staff.read_token().await {
         Ok(token) => {
             tracing::info!(account = %who.account.id, "staff: the token for the metrics was shown");
