@@ -16,22 +16,8 @@ use wardpost_tests::{Result, run, wait_for};
 /// The ports of the machine that can be reached, by their numbers there.
 pub(crate) const PORTS: [u16; 6] = [25, 80, 443, 587, 993, 9464];
 
-/// Enters the tree of image tools, as `cargo xtask image` does: the tree, the folder that is `/work` there,
-/// the program and its arguments.
-const ENTER: &str = r#"
-tree=$1 work=$2; shift 2
-mount --bind "$tree" "$tree"
-cd "$tree"
-mount -t proc proc proc
-mount --rbind /sys sys
-mount --rbind /dev dev
-mount -t tmpfs -o mode=0755 tmpfs run
-mount --bind "$work" work
-pivot_root . mnt
-umount -l /mnt
-cd /work
-exec "$@"
-"#;
+/// Enters the tree of image tools, as `cargo xtask image` does.
+const ENTER: &str = include_str!("../../crates/xtask/src/enter.sh");
 
 /// Kernel arguments of every start. The first line is for speed without hardware help; the second puts the
 /// messages and the console where this program reads them.
@@ -52,7 +38,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A program of the tools that sees this run's folder as `/work`.
+    /// A program of the tools that sees this run's folder as `/srv`.
     pub(crate) fn tool(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh"]);
@@ -291,7 +277,7 @@ impl Vm {
     /// A picture of the screen, in the run's folder.
     pub(crate) fn picture(&mut self, what: &str) -> Result<PathBuf> {
         let file = format!("{}-{what}.png", self.name);
-        let there = format!("/work/{file}");
+        let there = format!("/srv/{file}");
         self.qmp.ask("screendump", json!({ "filename": there, "format": "png" }))?;
         Ok(self.place.folder.join(file))
     }
@@ -318,8 +304,8 @@ fn swtpm(place: &Place, name: &str, state: &str) -> Result<Process> {
     fs::create_dir_all(place.folder.join(state))?;
     let socket = place.folder.join(format!("{name}.tpm"));
     let mut swtpm = place.tool("swtpm");
-    swtpm.args(["socket", "--tpm2", "--tpmstate"]).arg(format!("dir=/work/{state}"));
-    swtpm.arg("--ctrl").arg(format!("type=unixio,path=/work/{name}.tpm"));
+    swtpm.args(["socket", "--tpm2", "--tpmstate"]).arg(format!("dir=/srv/{state}"));
+    swtpm.arg("--ctrl").arg(format!("type=unixio,path=/srv/{name}.tpm"));
     let process = Process::start(&mut swtpm, &place.folder.join(format!("{name}.swtpm")))?;
     wait_for("the TPM to listen", Duration::from_secs(20), || socket.exists().then_some(()))?;
     Ok(process)

@@ -194,11 +194,11 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> 
     }
     let mut mkosi = tools.command(work, "mkosi");
     mkosi.args(["--directory", "declarations", "--force", "--image-version", version]);
-    mkosi.args(["--extra-tree", "/work/stage", "--output-directory", "/work/out"]);
-    mkosi.args(["--package-cache-dir", "/work/packages", "--workspace-directory", "/work/space"]);
+    mkosi.args(["--extra-tree", "/srv/stage", "--output-directory", "/srv/out"]);
+    mkosi.args(["--package-cache-dir", "/srv/packages", "--workspace-directory", "/srv/space"]);
     mkosi.args(["--source-date-epoch", &commit_time()]);
     if quick {
-        mkosi.args(["--incremental", "yes", "--cache-directory", "/work/cache"]);
+        mkosi.args(["--incremental", "yes", "--cache-directory", "/srv/cache"]);
     }
     for (option, file) in [
         ("--secure-boot-key", "boot.key"),
@@ -206,7 +206,7 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> 
         ("--sign-expected-pcr-key", "pcr.key"),
         ("--sign-expected-pcr-certificate", "pcr.crt"),
     ] {
-        mkosi.arg(option).arg(format!("/work/{keys}/{file}"));
+        mkosi.arg(option).arg(format!("/srv/{keys}/{file}"));
     }
     cargo::checked(mkosi)
 }

@@ -10,22 +10,8 @@ use std::process::Command;
 /// The suite that image and tools are made of.
 pub(crate) const SUITE: &str = "trixie";
 
-/// Enters a tree. Words: the tree, a folder for `/work` (read and written), the program and its arguments.
-/// `pivot_root` rather than `chroot`: namespaces cannot be made inside the latter.
-const ENTER: &str = r#"
-tree=$1 work=$2; shift 2
-mount --bind "$tree" "$tree"
-cd "$tree"
-mount -t proc proc proc
-mount --rbind /sys sys
-mount --rbind /dev dev
-mount -t tmpfs -o mode=0755 tmpfs run
-mount --bind "$work" work
-pivot_root . mnt
-umount -l /mnt
-cd /work
-exec "$@"
-"#;
+/// Enters a tree; the image's test does the same.
+const ENTER: &str = include_str!("enter.sh");
 
 /// The tree, ready to be entered.
 pub(crate) struct Tools {
@@ -61,13 +47,12 @@ impl Tools {
             .arg("--dpkgopt=path-exclude=/usr/share/doc/*");
         make.arg(format!("--include={}", packages::TOOLS.join(","))).arg(SUITE).arg(&new);
         cargo::checked(make)?;
-        fs::create_dir_all(new.join("work")).map_err(|e| failure(&new, &e))?;
         fs::write(new.join("etc/wardpost-tools"), wanted).map_err(|e| failure(&new, &e))?;
         fs::rename(&new, &tree).map_err(|e| failure(&tree, &e))?;
         Ok(Self { tree })
     }
 
-    /// A program of the tree. It sees `work` as `/work`, and nothing else of this machine's files.
+    /// A program of the tree. It sees `work` as `/srv`, and nothing else of this machine's files.
     pub(crate) fn command(&self, work: &Path, program: &str) -> Command {
         // Who answers for names here answers there.
         let _ = fs::copy("/etc/resolv.conf", self.tree.join("etc/resolv.conf"));
