@@ -70,7 +70,7 @@ async fn call_one(at: SocketAddr, hostname: &Domain) -> Call {
     let greeting = match reply(&mut read).await {
         Reply::Lines(lines) => lines,
         Reply::Silence => return Call::Silence,
-        Reply::Nonsense => return Call::Odd,
+        Reply::Gone | Reply::Nonsense => return Call::Odd,
     };
     let overwritten = greeting.iter().any(|line| is_overwritten_greeting(line));
     if !greeting.iter().all(|line| line.starts_with("220")) {
@@ -83,7 +83,7 @@ async fn call_one(at: SocketAddr, hostname: &Domain) -> Call {
     let offer = match reply(&mut read).await {
         Reply::Lines(lines) => lines,
         Reply::Silence => return Call::Silence,
-        Reply::Nonsense => return Call::Odd,
+        Reply::Gone | Reply::Nonsense => return Call::Odd,
     };
     // A server that goes on without hearing it loses nothing.
     let _ = write.write_all(b"QUIT\r\n").await;
@@ -124,6 +124,8 @@ fn is_overwritten_greeting(line: &str) -> bool {
 enum Reply {
     Lines(Vec<String>),
     Silence,
+    /// The connection ended before the first octet.
+    Gone,
     Nonsense,
 }
 
@@ -134,6 +136,7 @@ async fn reply(read: &mut (impl AsyncBufReadExt + Unpin)) -> Reply {
         loop {
             let mut line = Vec::new();
             match read.read_until(b'\n', &mut line).await {
+                Ok(0) | Err(_) if lines.is_empty() && line.is_empty() => return Reply::Gone,
                 Ok(0) | Err(_) => return Reply::Nonsense,
                 Ok(_) => {}
             }
@@ -161,7 +164,8 @@ pub(crate) async fn call_ourselves(at: SocketAddr, hostname: &Domain) -> OwnAnsw
         let answer = match reply(&mut read).await {
             Reply::Lines(lines) if names(&lines, hostname) => OwnAnswer::We,
             Reply::Lines(_) | Reply::Nonsense => OwnAnswer::SomebodyElse,
-            Reply::Silence => OwnAnswer::Nobody,
+            // Routers that cannot reach themselves, and doors that are being closed, hang up like that.
+            Reply::Silence | Reply::Gone => OwnAnswer::Nobody,
         };
         let _ = write.write_all(b"QUIT\r\n").await;
         let _ = reply(&mut read).await;
@@ -203,6 +207,48 @@ mod tests {
         }
         assert!(is_overwritten_greeting("220 ********************0*2******0***"));
         assert!(!is_overwritten_greeting("220 mx.test ESMTP *** no spam ***"));
+    }
+
+    /// Somebody who says this to each caller, and hangs up.
+    async fn who_says(text: &'static str) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut caller, _)) = listener.accept().await {
+                let _ = caller.write_all(text.as_bytes()).await;
+            }
+        });
+        at
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_without_a_word_is_nobody() {
+        let ours = Domain::parse("mail.clinic.test").unwrap();
+        for (text, answer, call) in [
+            ("", OwnAnswer::Nobody, Call::Odd),
+            ("2", OwnAnswer::SomebodyElse, Call::Odd),
+            ("220-mail.clinic.test\r\n", OwnAnswer::SomebodyElse, Call::Odd),
+            ("SSH-2.0-OpenSSH\r\n", OwnAnswer::SomebodyElse, Call::Odd),
+            ("220 mail.clinic.test ESMTP\r\n", OwnAnswer::We, Call::Odd),
+            ("220 mx.provider.test ESMTP\r\n", OwnAnswer::SomebodyElse, Call::Odd),
+        ] {
+            let at = who_says(text).await;
+            assert_eq!(call_ourselves(at, &ours).await, answer, "{text:?}");
+            assert_eq!(call_one(at, &ours).await, call, "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reset_without_a_word_is_nobody() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((caller, _)) = listener.accept().await {
+                caller.set_zero_linger().unwrap();
+            }
+        });
+        let ours = Domain::parse("mail.clinic.test").unwrap();
+        assert_eq!(call_ourselves(at, &ours).await, OwnAnswer::Nobody);
     }
 
     #[test]
