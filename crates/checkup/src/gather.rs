@@ -72,10 +72,9 @@ async fn dns(settings: &Settings, parts: &Parts, lookups: &Lookups<'_>) -> Named
         some => some.iter().map(|listing| listing.domain.clone()).collect(),
     };
     let home = home_of_host(&settings.hostname, &domains).unwrap_or(&settings.domain).clone();
-    let ((host, port_in), records) = tokio::join!(
-        host(settings, parts, lookups, home),
-        lookups::records(lookups, &settings.hostname, &listings)
-    );
+    let ((host, port_in), mut records) =
+        tokio::join!(host(settings, parts, lookups, home), lookups::records(lookups, &listings));
+    lookups::lead_to(&host.found, &mut records);
     Named { host, records, port_in }
 }
 

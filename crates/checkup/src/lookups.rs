@@ -107,27 +107,23 @@ fn found(answer: Result<Option<Vec<String>>, DnsError>) -> Found {
 }
 
 /// Looks at all records that are to be published.
-pub(crate) async fn records(
-    lookups: &Lookups<'_>,
-    hostname: &Domain,
-    listings: &[Listing],
-) -> Vec<RecordFacts> {
+pub(crate) async fn records(lookups: &Lookups<'_>, listings: &[Listing]) -> Vec<RecordFacts> {
     let wanted = listings.iter().flat_map(|listing| {
         listing.records.iter().map(move |record| (listing.domain.clone(), record))
     });
     let looking = wanted.take(MAX_RECORDS).map(|(domain, record)| one(lookups, domain, record));
-    let (records, host) =
-        tokio::join!(futures_util::future::join_all(looking), lookups.addresses(hostname));
+    futures_util::future::join_all(looking).await.into_iter().flatten().collect()
+}
+
+/// Says of names that are to lead here where that is: where our host's name leads.
+pub(crate) fn lead_to(host: &Found, records: &mut Vec<RecordFacts>) {
     let host = host.values().join(" ");
-    let mut records: Vec<RecordFacts> = records.into_iter().flatten().collect();
-    // A name that is to lead here is judged by where our host's name leads; when that leads nowhere,
-    // that is what has to be mended.
+    // When our host's name leads nowhere, that is what has to be mended, and its own finding says so.
     let leads_here = |kind| matches!(kind, RecordKind::MtaStsHost | RecordKind::Settings);
     records.retain(|record| !leads_here(record.kind) || !host.is_empty());
     for record in records.iter_mut().filter(|record| leads_here(record.kind)) {
         record.wanted.clone_from(&host);
     }
-    records
 }
 
 async fn one(lookups: &Lookups<'_>, domain: Domain, record: &Record) -> Option<RecordFacts> {
@@ -176,4 +172,40 @@ fn question(id: RecordId) -> Option<(RecordKind, Option<OwnKind>)> {
         RecordId::Autoconfig | RecordId::Autodiscover => (RecordKind::Settings, None),
         RecordId::Caa => (RecordKind::Caa, Some(OwnKind::Caa)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_to_lead_here_follow_our_host() {
+        let record = |kind, wanted: &str| RecordFacts {
+            kind,
+            domain: Domain::parse("clinic.test").unwrap(),
+            name: "name.clinic.test".to_owned(),
+            type_name: "A".to_owned(),
+            wanted: wanted.to_owned(),
+            phase: Phase::Now,
+            found: Found::NoAnswer,
+        };
+        let records = || {
+            vec![
+                record(RecordKind::MtaStsHost, "mail.clinic.test."),
+                record(RecordKind::Mx, "10 mail.clinic.test."),
+                record(RecordKind::Settings, "mail.clinic.test."),
+            ]
+        };
+        let wanted = |host: Found| {
+            let mut records = records();
+            lead_to(&host, &mut records);
+            records.into_iter().map(|record| record.wanted).collect::<Vec<_>>().join(", ")
+        };
+        let found = Found::Values(vec!["203.0.113.7".to_owned(), "2001:db8::7".to_owned()]);
+        let here = "203.0.113.7 2001:db8::7";
+        assert_eq!(wanted(found), format!("{here}, 10 mail.clinic.test., {here}"));
+        for nowhere in [Found::NoAnswer, Found::NoSuchName, Found::Bogus, Found::Values(vec![])] {
+            assert_eq!(wanted(nowhere), "10 mail.clinic.test.");
+        }
+    }
 }
