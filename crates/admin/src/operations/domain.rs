@@ -53,7 +53,16 @@ impl Admin {
         Err(DirectoryError::NoSuchDomain.into())
     }
 
+    /// What is printed: records that can be published as they are.
     fn domain_view(&self, domain: Domain) -> DomainView {
+        let mut view = self.full_listing(domain);
+        // What cannot be published as it is stands in the notes.
+        view.records.retain(Record::is_known);
+        view
+    }
+
+    /// All records, with those whose value only a person knows.
+    fn full_listing(&self, domain: Domain) -> Listing {
         let facts = self.record_facts();
         let records = records::records(&facts, &domain, &self.dkim_facts(&domain));
         let mut notes = Vec::new();
@@ -61,9 +70,7 @@ impl Admin {
             notes.extend(self.host_notes());
         }
         notes.extend(self.sts_note(&domain));
-        // What cannot be published as it is stands in the notes.
-        let records = records.into_iter().filter(Record::is_known).collect();
-        DomainView { domain, records, notes }
+        Listing { domain, records, notes }
     }
 
     /// What the records of all our domains are made from.
@@ -175,13 +182,7 @@ impl Source for Admin {
     }
 
     fn listing(&self, domain: &Domain) -> Option<Listing> {
-        if !self.parts.directory.is_ours(domain) {
-            return None;
-        }
-        let mut listing = self.domain_view(domain.clone());
-        let (facts, dkim) = (self.record_facts(), self.dkim_facts(domain));
-        listing.records = records::records(&facts, domain, &dkim);
-        Some(listing)
+        self.parts.directory.is_ours(domain).then(|| self.full_listing(domain.clone()))
     }
 }
 
