@@ -144,9 +144,7 @@ impl Logins {
             };
             // A mail program cannot ask for the second factor. Whether the password was right is not
             // told, and takes as long to say as for a name that nobody has.
-            let halved = way == Way::MailProgram
-                && person.as_ref().is_some_and(|person| person.account.second_factor);
-            let person = if halved { None } else { person };
+            let person = person.filter(|person| !is_halved(person, way));
             let outcome = self.with_password(book, person, target, password, (peer, way)).await;
             if let (Ok(login), Way::MailProgram) = (&outcome, way) {
                 self.by_password.lock().insert(login.account.id, unix(SystemTime::now()));
@@ -170,11 +168,12 @@ impl Logins {
         password: &Secret<String>,
     ) -> Result<Login, AuthError> {
         let fingerprint = self.fingerprint(Target::from(person.account.id.0), password);
-        if let Some(login) = self.recognise(person, &fingerprint, Way::MailProgram) {
+        let id = person.account.id;
+        if let Some(login) = self.recognise(book, id, &fingerprint, Way::MailProgram) {
             return Ok(login);
         }
         let (slot, keys) = open_app_password(&person.keys, password).ok_or(AuthError::Rejected)?;
-        self.admit(book, person, fingerprint, slot, keys, Way::MailProgram)
+        self.admit(book, id, fingerprint, slot, keys, Way::MailProgram)
     }
 
     async fn with_password(
@@ -196,13 +195,14 @@ impl Logins {
             Judgement::KnownWrong => return Err(AuthError::Rejected),
             Judgement::Wait(wait) => return Err(AuthError::SlowDown(wait)),
         }
-        if let Some(login) = person.as_ref().and_then(|p| self.recognise(p, &fingerprint, way)) {
+        let id = person.as_ref().map(|person| person.account.id);
+        if let Some(login) = id.and_then(|id| self.recognise(book, id, &fingerprint, way)) {
             self.throttle.lock().succeeded(target, peer, Instant::now());
             return Ok(login);
         }
         let outcome = match self.hash(person.clone(), password).await {
-            Ok((slot, keys)) => match &person {
-                Some(person) => self.admit(book, person, fingerprint, slot, keys, way),
+            Ok((slot, keys)) => match id {
+                Some(id) => self.admit(book, id, fingerprint, slot, keys, way),
                 None => Err(AuthError::Rejected),
             },
             Err(error) => Err(error),
@@ -314,31 +314,39 @@ impl Logins {
         self.by_password.lock().remove(&id);
     }
 
-    fn recognise(&self, person: &Person, fingerprint: &Fingerprint, way: Way) -> Option<Login> {
-        let (unlocked, revocation) =
-            self.unlocked.lock().recognise(person.account.id, fingerprint, way)?;
-        Some(Login { account: person.account.clone(), unlocked, revocation })
+    /// Recognises a credential that was proven, if it counts still: a log-in that waited for its turn
+    /// may have begun before it was taken away.
+    fn recognise(
+        &self,
+        book: &RwLock<Book>,
+        id: AccountId,
+        fingerprint: &Fingerprint,
+        way: Way,
+    ) -> Option<Login> {
+        // Held until the session is noted, so that whoever takes its credential away finds it. Always
+        // locked before the table.
+        let book = book.read();
+        let person = book.people.get(&id)?;
+        let recognised = self.unlocked.lock().recognise(id, fingerprint, way);
+        let (slot, unlocked, revocation) = recognised?;
+        let login = Login { account: person.account.clone(), unlocked, revocation };
+        counts(person, slot, way).then_some(login)
     }
 
     /// Admits a credential that opened its slot, unless the slot was taken away meanwhile.
     fn admit(
         &self,
         book: &RwLock<Book>,
-        person: &Person,
+        id: AccountId,
         fingerprint: Fingerprint,
         slot: u32,
         keys: Unlocked,
         way: Way,
     ) -> Result<Login, AuthError> {
-        let id = person.account.id;
         // Held until the credential is noted, so that whoever takes it away finds it.
         let book = book.read();
         let person = book.people.get(&id).ok_or(AuthError::Rejected)?;
-        let kind = person.keys.slots().find(|s| s.id == slot).map(|slot| slot.kind);
-        let halved = person.account.second_factor
-            && way == Way::MailProgram
-            && kind == Some(SlotKind::Password);
-        if kind.is_none() || halved {
+        if !counts(person, slot, way) {
             return Err(AuthError::Rejected);
         }
         let (unlocked, revocation) = self.unlocked.lock().admit(id, fingerprint, slot, keys, way);
@@ -391,6 +399,17 @@ impl Logins {
 
 fn unix(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed())
+}
+
+/// Whether an account's password is only half of what it takes, where the other half cannot be asked for.
+fn is_halved(person: &Person, way: Way) -> bool {
+    way == Way::MailProgram && person.account.second_factor
+}
+
+/// Whether whoever opened a slot may come in by that way: the slot is still there, and not halved.
+fn counts(person: &Person, slot: u32, way: Way) -> bool {
+    let slot = person.keys.slots().find(|known| known.id == slot);
+    slot.is_some_and(|slot| slot.kind != SlotKind::Password || !is_halved(person, way))
 }
 
 /// Whether these are still the keys that a credential has to open. Asked while the throttle is locked,

@@ -471,6 +471,27 @@ async fn with_a_second_factor_mail_programs_need_app_passwords() {
 }
 
 #[tokio::test]
+async fn a_log_in_that_waited_while_the_second_factor_came_is_refused() {
+    let (_, directory, dana) = with_dana().await;
+    let page = on_page(&directory, PASSWORD).await.unwrap();
+    let begin = async |password: &'static str| {
+        let directory = directory.clone();
+        let task = tokio::spawn(async move { login(&directory, "dana", password).await });
+        tokio::task::yield_now().await;
+        task
+    };
+    // The first has the turn and waits for its hash; the second, which need not be hashed, waits for
+    // the turn.
+    let busy = directory.0.logins.gate.clone().acquire_many_owned(2).await.unwrap();
+    let (wrong, right) = (begin(OTHER).await, begin(PASSWORD).await);
+    directory.set_second_factor(dana, Some(second_factor::new_secret().unwrap())).await.unwrap();
+    drop(busy);
+    assert_eq!(wrong.await.unwrap().unwrap_err(), AuthError::Rejected);
+    assert_eq!(right.await.unwrap().unwrap_err(), AuthError::Rejected);
+    assert!(!page.revocation.is_revoked() && on_page(&directory, PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_code_counts_once_and_guessing_codes_is_slowed_from_anywhere() {
     let (_, directory, dana) = with_dana().await;
     let secret = second_factor::new_secret().unwrap();

@@ -46,20 +46,20 @@ pub(crate) struct UnlockedAccounts {
 }
 
 impl UnlockedAccounts {
-    /// The keys of an account that is unlocked, if this credential was proven for it.
+    /// The keys of an account that is unlocked and the slot, if this credential was proven for it.
     pub(crate) fn recognise(
         &mut self,
         id: AccountId,
         fingerprint: &Fingerprint,
         way: Way,
-    ) -> Option<(Arc<Unlocked>, Revocation)> {
+    ) -> Option<(u32, Arc<Unlocked>, Revocation)> {
         let entry = self.entries.get_mut(&id)?;
         let same =
             |proven: &&Proven| verify_slices_are_equal(&proven.fingerprint, fingerprint).is_ok();
         let slot = entry.proven.iter().find(same)?.slot;
         entry.idle_since = None;
         let keys = entry.keys.clone();
-        Some((keys, self.revocation(id, slot, way)))
+        Some((slot, keys, self.revocation(id, slot, way)))
     }
 
     fn revocation(&mut self, id: AccountId, slot: u32, way: Way) -> Revocation {
