@@ -245,11 +245,13 @@ impl Vm {
     /// The kernel's clock when the journal said something, in seconds since the kernel's start.
     pub(crate) fn since_kernel(&self, text: &str) -> String {
         let said = self.said();
-        let line =
-            said.lines().find(|line| line.contains(text) && line.trim_start().starts_with('['));
-        let clock =
-            line.and_then(|line| line.trim_start().trim_start_matches('[').split(']').next());
-        clock.map_or("?", str::trim).to_owned()
+        let clock = |line: &str| {
+            let clock = line.trim_start().strip_prefix('[')?.split(']').next()?.trim();
+            // Not the "[  OK  ]" of the same news.
+            clock.parse::<f64>().ok()
+        };
+        let seconds = said.lines().filter(|line| line.contains(text)).find_map(clock);
+        seconds.map_or("?".to_owned(), |seconds| format!("{seconds:.0}"))
     }
 
     /// The memory that is in use: what the kernel could not give to a program that asked for it.

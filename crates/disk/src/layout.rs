@@ -16,7 +16,8 @@ pub(crate) fn prepare() -> Result<(), Failure> {
     let disk = disk::find()?;
     loop {
         match disk::take_whole(&disk).and_then(|()| plan(&disk)) {
-            Ok(Plan::Keep) => {
+            Ok(Plan::Keep) => return disk::show(&disk, DATA),
+            Ok(Plan::Grow) => {
                 // A disk that cannot grow is no reason not to start.
                 if let Err(failure) = repart(&disk, &["--dry-run=no", PASSPHRASE]) {
                     eprintln!("wardpost-disk: the partition did not grow: {failure}");
@@ -39,8 +40,10 @@ pub(crate) fn prepare() -> Result<(), Failure> {
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {
-    /// There is a data partition.
+    /// All is as it should be.
     Keep,
+    /// There is a data partition, and something about the disk can be changed for the better.
+    Grow,
     /// There is none yet.
     Create,
 }
@@ -52,8 +55,14 @@ fn plan(disk: &str) -> Result<Plan, Failure> {
 
 fn read_plan(json: &str) -> Option<Plan> {
     let partitions: Value = serde_json::from_str(json).ok()?;
-    let data = partitions.as_array()?.iter().find(|p| p["label"] == DATA)?;
-    Some(if data["activity"] == "create" { Plan::Create } else { Plan::Keep })
+    let partitions = partitions.as_array()?;
+    let data = partitions.iter().find(|partition| partition["label"] == DATA)?;
+    let all_stay = || partitions.iter().all(|partition| partition["activity"] == "unchanged");
+    Some(match data["activity"] == "create" {
+        true => Plan::Create,
+        false if all_stay() => Plan::Keep,
+        false => Plan::Grow,
+    })
 }
 
 /// The plain words for a disk on which the partitions cannot be made.
@@ -114,7 +123,9 @@ mod tests {
     #[test]
     fn a_new_disk_and_an_old_one() {
         assert_eq!(read_plan(FIRST), Some(Plan::Create));
-        assert_eq!(read_plan(LATER), Some(Plan::Keep));
+        assert_eq!(read_plan(LATER), Some(Plan::Grow));
+        let still = LATER.replace("resize", "unchanged");
+        assert_eq!(read_plan(&still), Some(Plan::Keep));
         assert_eq!(read_plan("[]"), None);
         assert_eq!(read_plan("no"), None);
     }

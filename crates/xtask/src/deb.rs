@@ -1,31 +1,28 @@
 //! `cargo xtask deb`: the Debian package, from a staged tree.
 //!
-//! What goes where is one table ([`PLACES`]). Everything else is what Debian's policy asks for: control fields with
+//! What goes where is in tables ([`stage::UNITS`], [`OWN`]). Everything else is what Debian's policy asks for: control fields with
 //! the libraries that the program really needs (dpkg-shlibdeps), checksums, changelog, copyright. Two builds of
 //! one commit give the same file, as far as the program in it is the same.
 
-use crate::{Failure, Outcome, cargo};
+use crate::{Failure, Outcome, cargo, stage};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Files of the repository and where they go: source, target (a final slash: into that folder), mode.
-const PLACES: &[(&str, &str, u32)] = &[
-    ("systemd/wardpost.service", "usr/lib/systemd/system/", 0o644),
-    ("systemd/wardpost-system-key.service", "usr/lib/systemd/system/", 0o644),
-    ("systemd/wardpost-console@.service", "usr/lib/systemd/system/", 0o644),
-    ("systemd/wardpost-firewall.service", "usr/lib/systemd/system/", 0o644),
+/// Files of the repository that only the package has: source, target, mode.
+const OWN: &[(&str, &str, u32)] = &[
     ("systemd/wardpost.preset", "usr/lib/systemd/system-preset/80-wardpost.preset", 0o644),
     ("systemd/wardpost.sysusers", "usr/lib/sysusers.d/wardpost.conf", 0o644),
-    ("systemd/wardpost.tmpfiles", "usr/lib/tmpfiles.d/wardpost.conf", 0o644),
-    ("systemd/system-key", "usr/lib/wardpost/", 0o755),
-    ("systemd/firewall.nft", "usr/lib/wardpost/", 0o644),
-    ("packaging/deb/copyright", "usr/share/doc/wardpost/", 0o644),
+    ("packaging/deb/copyright", "usr/share/doc/wardpost/copyright", 0o644),
     ("packaging/deb/wardpost.lintian-overrides", "usr/share/lintian/overrides/wardpost", 0o644),
-    ("README.md", "usr/share/doc/wardpost/", 0o644),
-    ("config/wardpost.toml", "usr/share/doc/wardpost/examples/", 0o644),
+    ("README.md", "usr/share/doc/wardpost/README.md", 0o644),
+    ("config/wardpost.toml", "usr/share/doc/wardpost/examples/wardpost.toml", 0o644),
+    ("packaging/deb/postinst", "DEBIAN/postinst", 0o755),
+    ("packaging/deb/prerm", "DEBIAN/prerm", 0o755),
+    ("packaging/deb/postrm", "DEBIAN/postrm", 0o755),
+    ("packaging/deb/templates", "DEBIAN/templates", 0o644),
 ];
 /// Whole folders, in which every file is readable by all.
 const FOLDERS: &[(&str, &str)] = &[
@@ -40,7 +37,7 @@ const PACKED: &[(&str, &str)] = &[
     ("packaging/deb/wardpost.8", "usr/share/man/man8/wardpost.8.gz"),
 ];
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
-const MAINTAINER: &str = "Wardpost maintainers <maintainers@users.noreply.h-seed-2a8bf760.example>";
+const MAINTAINER: &str = "Wardpost maintainers <maintainers@wardpost.example>";
 
 /// Builds the package from the program that lies in the target directory; gives its path.
 pub(crate) fn package() -> Result<PathBuf, Failure> {
@@ -49,14 +46,13 @@ pub(crate) fn package() -> Result<PathBuf, Failure> {
     // A folder of its own, so that two of us can work at once.
     let staging = home.join(format!("staging-{}", std::process::id()));
     let tree = staging.join("tree");
-    let when = said(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(&root))?;
-    let stage = Stage { root: &root, tree: &tree, when: when.trim() };
+    let when = stage::commit_time(&root);
+    let stage = Stage { root: &root, tree: &tree, when: &when };
     stage.program()?;
-    for (from, to, mode) in PLACES {
-        stage.file(&root.join(from), to, *mode)?;
-    }
+    stage::lay_out(stage::UNITS, &root, &tree)?;
+    stage::lay_out(OWN, &root, &tree)?;
     for (from, to) in FOLDERS {
-        stage.folder(&root.join(from), to)?;
+        stage::copy_folder(&root.join(from), &tree.join(to))?;
     }
     for (from, to) in PACKED {
         stage.packed(&read(&root.join(from))?, to)?;
@@ -91,7 +87,8 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// The program without its symbol table, which makes up a third of it.
     fn program(&self) -> Outcome {
-        let to = self.place("usr/bin/wardpost")?;
+        let to = self.tree.join("usr/bin/wardpost");
+        stage::make_folder(&self.tree.join("usr/bin"))?;
         let from = cargo::target_dir().join("release/wardpost");
         let mut strip = Command::new("strip");
         strip.args(["--strip-unneeded", "--remove-section=.comment", "-o"]).arg(&to).arg(&from);
@@ -99,43 +96,12 @@ impl Stage<'_> {
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(at(&to))
     }
 
-    fn file(&self, from: &Path, to: &str, mode: u32) -> Outcome {
-        let name = from.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let to = if to.ends_with('/') { format!("{to}{name}") } else { to.to_owned() };
-        self.write(&to, &fs::read(from).map_err(at(from))?, mode)
-    }
-
-    fn folder(&self, from: &Path, to: &str) -> Outcome {
-        for entry in fs::read_dir(from).map_err(at(from))?.flatten() {
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let to = format!("{to}/{name}");
-            if path.is_dir() {
-                self.folder(&path, &to)?;
-            } else {
-                self.file(&path, &to, 0o644)?;
-            }
-        }
-        Ok(())
-    }
-
     fn packed(&self, text: &str, to: &str) -> Outcome {
         self.write(to, &filtered(Command::new("gzip").args(["-9n"]), text.as_bytes())?, 0o644)
     }
 
     fn write(&self, to: &str, content: &[u8], mode: u32) -> Outcome {
-        let path = self.place(to)?;
-        fs::write(&path, content).map_err(at(&path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(at(&path))
-    }
-
-    /// The path in the tree, its folder made.
-    fn place(&self, to: &str) -> Result<PathBuf, Failure> {
-        let path = self.tree.join(to);
-        let folder = path.parent().unwrap_or(self.tree);
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o755).create(folder).map_err(at(folder))?;
-        Ok(path)
+        stage::write(&self.tree.join(to), content, mode)
     }
 
     /// Policy §4.4's form; what changed is in the project's own changelog.
@@ -159,14 +125,7 @@ impl Stage<'_> {
             .replace("@ARCHITECTURE@", &architecture()?)
             .replace("@SIZE@", size.split_whitespace().next().unwrap_or("0"))
             .replace("@DEPENDS@", &self.libraries()?);
-        self.write("DEBIAN/control", control.as_bytes(), 0o644)?;
-        let scripts =
-            [("postinst", 0o755), ("prerm", 0o755), ("postrm", 0o755), ("templates", 0o644)];
-        for (name, mode) in scripts {
-            let from = self.root.join("packaging/deb").join(name);
-            self.file(&from, "DEBIAN/", mode)?;
-        }
-        Ok(())
+        self.write("DEBIAN/control", control.as_bytes(), 0o644)
     }
 
     /// The packages that hold the libraries the program is linked to, with the versions it needs.
@@ -195,8 +154,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    let path = path.display().to_string();
-    move |error| Failure::new(format!("{path}: {error}"))
+    move |error| stage::failure(path, &error)
 }
 
 /// Runs a command and gives what it said.
@@ -221,6 +179,10 @@ fn filtered(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, Failure> {
     // Written aside: a pipe that is full on both ends would wait for ever.
     std::thread::scope(|scope| {
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
-        child.wait_with_output().map(|output| output.stdout).map_err(failure)
+        let output = child.wait_with_output().map_err(failure)?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(Failure::new(format!("gzip ended with {}", output.status))),
+        }
     })
 }

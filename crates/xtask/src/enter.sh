@@ -9,6 +9,11 @@ mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs -o mode=0755 tmpfs run
 mount --bind "$work" srv
+# A release's signing keys, for this program alone.
+if [ -n "${release_keys:-}" ]; then
+    mkdir -p srv/release-keys
+    mount --bind -o ro "$release_keys" srv/release-keys
+fi
 pivot_root . mnt
 umount -l /mnt
 cd /srv

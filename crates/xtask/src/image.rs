@@ -3,27 +3,22 @@
 //! Everything happens in a folder beside the target directory: `stage` is what goes into the image besides
 //! Debian's packages, `keys` what it is signed with, `out` the result.
 
-use crate::tools::{Tools, failure};
-use crate::{Failure, Outcome, cargo, packages};
+use crate::stage::failure;
+use crate::tools::Tools;
+use crate::{Failure, Outcome, cargo, packages, stage};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Files of `systemd/`, and where they go (systemd/README.md).
-const UNITS: &[(&str, &str)] = &[
-    ("wardpost.service", "usr/lib/systemd/system/wardpost.service"),
-    ("wardpost-system-key.service", "usr/lib/systemd/system/wardpost-system-key.service"),
-    ("wardpost-console@.service", "usr/lib/systemd/system/wardpost-console@.service"),
-    ("wardpost-firewall.service", "usr/lib/systemd/system/wardpost-firewall.service"),
-    ("firewall.nft", "usr/lib/wardpost/firewall.nft"),
-    ("system-key", "usr/lib/wardpost/system-key"),
-    ("wardpost.tmpfiles", "usr/lib/tmpfiles.d/wardpost.conf"),
-    ("appliance/wardpost.sysusers", "usr/lib/sysusers.d/wardpost.conf"),
+/// Files of the repository that only the image has.
+const OWN: &[(&str, &str, u32)] = &[
+    ("systemd/appliance/wardpost.sysusers", "usr/lib/sysusers.d/wardpost.conf", 0o644),
     (
-        "appliance/wardpost.service.d/10-appliance.conf",
+        "systemd/appliance/wardpost.service.d/10-appliance.conf",
         "usr/lib/systemd/system/wardpost.service.d/10-appliance.conf",
+        0o644,
     ),
 ];
 
@@ -87,89 +82,44 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
     let tools = Tools::ready()?;
     let work = Tools::folder();
     let built = cargo::target_dir().join("release");
-    stage(&work, options.programs.as_deref().unwrap_or(&built))?;
-    let (keys, _lent) = sign_with(&tools, &work, options.keys.as_deref())?;
+    fill_stage(&work, options.programs.as_deref().unwrap_or(&built))?;
+    let keys = sign_with(&tools, &work, options.keys.as_deref())?;
     let version = env!("CARGO_PKG_VERSION");
-    mkosi(&tools, &work, version, keys, options.quick)?;
+    mkosi(&tools, &work, version, keys, options)?;
     let qcow2 = pack(&tools, &work, version)?;
     tell(&work, version, start)?;
     Ok(qcow2)
 }
 
 /// Lays out what goes into the image besides Debian's packages.
-fn stage(work: &Path, programs: &Path) -> Outcome {
-    let stage = work.join("stage");
-    if stage.exists() {
-        fs::remove_dir_all(&stage).map_err(|e| failure(&stage, &e))?;
+fn fill_stage(work: &Path, programs: &Path) -> Outcome {
+    let tree = work.join("stage");
+    if tree.exists() {
+        fs::remove_dir_all(&tree).map_err(|e| failure(&tree, &e))?;
     }
-    for (from, to) in UNITS {
-        let mode = if *from == "system-key" { 0o755 } else { 0o644 };
-        put(&Path::new("systemd").join(from), &stage.join(to), mode)?;
-    }
-    put(&programs.join("wardpost"), &stage.join("usr/bin/wardpost"), 0o755)?;
-    put(&programs.join("wardpost-disk"), &stage.join("usr/lib/wardpost/wardpost-disk"), 0o755)?;
+    stage::lay_out(stage::UNITS, Path::new("."), &tree)?;
+    stage::lay_out(OWN, Path::new("."), &tree)?;
+    stage::put(&programs.join("wardpost"), &tree.join("usr/bin/wardpost"), 0o755)?;
+    stage::put(
+        &programs.join("wardpost-disk"),
+        &tree.join("usr/lib/wardpost/wardpost-disk"),
+        0o755,
+    )?;
     let mut strip = Command::new("strip");
     strip.arg("--strip-all");
-    strip.arg(stage.join("usr/bin/wardpost")).arg(stage.join("usr/lib/wardpost/wardpost-disk"));
+    strip.arg(tree.join("usr/bin/wardpost")).arg(tree.join("usr/lib/wardpost/wardpost-disk"));
     cargo::checked(strip)?;
     let declarations = work.join("declarations");
     if declarations.exists() {
         fs::remove_dir_all(&declarations).map_err(|e| failure(&declarations, &e))?;
     }
-    copy_folder(Path::new("image"), &declarations)
+    stage::copy_folder(Path::new("image"), &declarations)
 }
 
-fn put(from: &Path, to: &Path, mode: u32) -> Outcome {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(|e| failure(folder, &e))?;
-    }
-    fs::copy(from, to).map_err(|e| failure(from, &e))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(|e| failure(to, &e))
-}
-
-/// Copies files with the modes that the image wants: a checkout's may be narrower.
-fn copy_folder(from: &Path, to: &Path) -> Outcome {
-    fs::create_dir_all(to).map_err(|e| failure(to, &e))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).map_err(|e| failure(to, &e))?;
-    for entry in fs::read_dir(from).map_err(|e| failure(from, &e))? {
-        let entry = entry.map_err(|e| failure(from, &e))?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else {
-            put(&path, &target, 0o644)?;
-        }
-    }
-    Ok(())
-}
-
-/// A release's own signing keys while they are used: gone from the work folder when this ends, so that no
-/// later build signs with them.
-struct Lent(PathBuf);
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Not there is gone, too.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the signing keys are called.
-const KEYS: [&str; 4] = ["boot.key", "boot.crt", "pcr.key", "pcr.crt"];
-
-/// Puts the signing keys where mkosi can read them: a release's own for as long as the answer lives, or a
-/// pair made for development. The answer names their folder within the work folder.
-fn sign_with(
-    tools: &Tools,
-    work: &Path,
-    given: Option<&Path>,
-) -> Result<(&'static str, Option<Lent>), Failure> {
-    if let Some(given) = given {
-        let lent = Lent(work.join("release-keys"));
-        for name in KEYS {
-            put(&given.join(name), &lent.0.join(name), 0o600)?;
-        }
-        return Ok(("release-keys", Some(lent)));
+/// The folder of the keys that sign, as the tools see it: a release's own, or a pair made for development.
+fn sign_with(tools: &Tools, work: &Path, given: Option<&Path>) -> Result<&'static str, Failure> {
+    if given.is_some() {
+        return Ok("release-keys");
     }
     let keys = work.join("keys");
     fs::create_dir_all(&keys).map_err(|e| failure(&keys, &e))?;
@@ -184,10 +134,10 @@ fn sign_with(
         openssl.arg("-out").arg(format!("keys/{name}.crt"));
         cargo::checked(openssl)?;
     }
-    Ok(("keys", None))
+    Ok("keys")
 }
 
-fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> Outcome {
+fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, options: &Options) -> Outcome {
     for folder in ["out", "packages", "space", "cache"] {
         let folder = work.join(folder);
         fs::create_dir_all(&folder).map_err(|e| failure(&folder, &e))?;
@@ -196,8 +146,13 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> 
     mkosi.args(["--directory", "declarations", "--force", "--image-version", version]);
     mkosi.args(["--extra-tree", "/srv/stage", "--output-directory", "/srv/out"]);
     mkosi.args(["--package-cache-dir", "/srv/packages", "--workspace-directory", "/srv/space"]);
-    mkosi.args(["--source-date-epoch", &commit_time()]);
-    if quick {
+    mkosi.args(["--source-date-epoch", &stage::commit_time(Path::new("."))]);
+    if let Some(given) = &options.keys {
+        // Shown to this one program, and never copied.
+        let given = fs::canonicalize(given).map_err(|e| failure(given, &e))?;
+        mkosi.env("release_keys", given);
+    }
+    if options.quick {
         mkosi.args(["--incremental", "yes", "--cache-directory", "/srv/cache"]);
     }
     for (option, file) in [
@@ -209,18 +164,6 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, quick: bool) -> 
         mkosi.arg(option).arg(format!("/srv/{keys}/{file}"));
     }
     cargo::checked(mkosi)
-}
-
-/// The time stamp of all files in the image: that of the commit it is made from, unless one is given.
-fn commit_time() -> String {
-    if let Ok(given) = std::env::var("SOURCE_DATE_EPOCH") {
-        return given;
-    }
-    let told = Command::new("git").args(["log", "-1", "--format=%ct"]).output();
-    let told =
-        told.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
-    // Sources without a history, from an archive: any time will do that is always the same.
-    if told.is_empty() { "1767225600".to_owned() } else { told }
 }
 
 /// Packs the image for hypervisors, and leaves the sparse one for disks beside it.

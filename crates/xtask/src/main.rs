@@ -8,6 +8,7 @@ mod cargo;
 mod deb;
 mod image;
 mod packages;
+mod stage;
 mod tidy;
 mod tools;
 

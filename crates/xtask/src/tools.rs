@@ -2,6 +2,7 @@
 //! too old for it and nothing of the machine is to change. Made once with mmdebstrap, in a folder beside the
 //! target directory, and entered with mounts that nobody else sees.
 
+use crate::stage::failure;
 use crate::{Failure, cargo, packages};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,8 +68,4 @@ impl Tools {
     pub(crate) fn tree(&self) -> &Path {
         &self.tree
     }
-}
-
-pub(crate) fn failure(path: &Path, e: &std::io::Error) -> Failure {
-    Failure::new(format!("{}: {e}", path.display()))
 }
