@@ -149,8 +149,11 @@ async fn converse(mut stream: UnixStream, handler: &dyn Handler) -> io::Result<(
 async fn respond(handler: &dyn Handler, text: &Secret<Vec<u8>>) -> Response {
     match serde_json::from_slice::<Request>(text.expose()) {
         Ok(request) => {
+            // What units ask again and again would put the kit into a log in place of before a person.
+            let by_a_person = !matches!(request, Request::Console | Request::Doctor { .. });
             let result = handler.handle(request).await;
-            Response { result, recovery_kit: handler.take_kit() }
+            let recovery_kit = if by_a_person { handler.take_kit() } else { None };
+            Response { result, recovery_kit }
         }
         // serde_json's words may quote the request, and so a password.
         Err(error) => {
@@ -165,5 +168,37 @@ async fn timed<T>(operation: impl Future<Output = io::Result<T>>) -> io::Result<
     match tokio::time::timeout(PATIENCE, operation).await {
         Ok(result) => result,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Answers everything with nothing, and has a kit that nobody has yet.
+    struct WithKit(Mutex<Option<Secret<String>>>);
+
+    #[async_trait]
+    impl Handler for WithKit {
+        async fn handle(&self, _: Request) -> Result<Answer, Failure> {
+            Ok(Answer::Done)
+        }
+
+        fn take_kit(&self) -> Option<Secret<String>> {
+            self.0.lock().unwrap().take()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_units_ask_again_and_again_does_not_get_the_kit() {
+        let handler = WithKit(Mutex::new(Some(Secret::new("kit".to_owned()))));
+        let requests = [Request::Console, Request::Doctor { boot: true }, Request::Status];
+        let mut kits = Vec::new();
+        for request in requests {
+            let text = Secret::new(serde_json::to_vec(&request).unwrap());
+            kits.push(respond(&handler, &text).await.recovery_kit.is_some());
+        }
+        assert_eq!(kits, [false, false, true], "a person gets it");
     }
 }

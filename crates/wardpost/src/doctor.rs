@@ -1,9 +1,8 @@
 //! `wardpost doctor`: is everything as it should be? The daemon examines itself; without it, what can be
 //! seen from here.
 
-use crate::cli::{DoctorOptions, KitOptions};
+use crate::cli::DoctorOptions;
 use crate::failure::Failure;
-use crate::kit;
 use crate::serve::set_up::{Ground, is_missing};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,7 +122,6 @@ fn hostname(config: Option<&Config>) -> Result<Domain, Failure> {
 }
 
 fn ask(socket: &Path, patience: Duration, request: &Request) -> Result<Answer, ClientError> {
-    // A recovery kit that nobody got yet comes with whatever answer is next: it must not get lost.
-    let keep = |kit| drop(kit::hand_out(&kit, &KitOptions { recovery_kit: None }));
-    Client::connect_within(socket, patience)?.call(request, keep)
+    // The recovery kit never comes with these answers.
+    Client::connect_within(socket, patience)?.call(request, drop)
 }

@@ -5,7 +5,6 @@ mod screen;
 
 use crate::cli::ConsoleOptions;
 use crate::failure::Failure;
-use crate::kit;
 use crate::serve::set_up::Ground;
 use screen::Seen;
 use std::io::{IsTerminal, Write};
@@ -93,10 +92,8 @@ fn look(file: &Path) -> Seen {
 
 fn ask(socket: &Path, patience: Duration) -> Result<ConsoleView, Failure> {
     let mut client = Client::connect_within(socket, patience)?;
-    // A recovery kit that nobody got yet comes with whatever answer is next: it must not get lost.
-    let keep =
-        |secret| drop(kit::hand_out(&secret, &crate::cli::KitOptions { recovery_kit: None }));
-    match client.call(&Request::Console, keep)? {
+    // The recovery kit never comes with this answer.
+    match client.call(&Request::Console, drop)? {
         Answer::Console(view) => Ok(*view),
         _ => Err(ClientError::Broken(std::io::ErrorKind::InvalidData.into()).into()),
     }
