@@ -77,9 +77,23 @@ pub enum PinError {
     /// An authority that cannot be used as one.
     #[error("--ca: {0}")]
     Authority(String),
+    /// A name and a password that no smarthost takes.
+    #[error("{0} is too long, empty or has control characters")]
+    Login(#[from] LoginError),
     /// Text that is too long or has control characters.
     #[error("{0} is too long, empty or has control characters")]
     Text(&'static str),
+}
+
+/// Which half of a [`Login`](crate::Login) cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LoginError {
+    /// The user name.
+    #[error("the user name")]
+    User,
+    /// The password.
+    #[error("the password")]
+    Password,
 }
 
 /// Why rules cannot be read or kept.

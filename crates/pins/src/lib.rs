@@ -34,7 +34,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use error::{PinError, PinsError};
+pub use error::{LoginError, PinError, PinsError};
 pub use pattern::Pattern;
 pub use pem::{PemError, authorities_from_pem, fingerprint_from_pem};
 pub use pin::{Draft, Login, MAX_EXCEPTION, Pin, Smarthost};

@@ -1,6 +1,6 @@
 //! A rule, and what it takes to make one.
 
-use crate::error::PinError;
+use crate::error::{LoginError, PinError};
 use crate::pattern::Pattern;
 use crate::{pem, record};
 use std::net::IpAddr;
@@ -40,6 +40,26 @@ pub struct Login {
     pub user: String,
     /// The password.
     pub password: Secret<String>,
+}
+
+impl Login {
+    /// Whether it can be used: neither half is empty, longer than 255 octets, or has an octet that would
+    /// break out of its place in the conversation.
+    ///
+    /// # Errors
+    /// Which half cannot be used.
+    pub fn check(&self) -> Result<(), LoginError> {
+        let fits = |text: &str| {
+            !text.is_empty() && text.len() <= MAX_LOGIN && !text.contains(['\0', '\r', '\n'])
+        };
+        if !fits(&self.user) {
+            return Err(LoginError::User);
+        }
+        if !fits(self.password.expose()) {
+            return Err(LoginError::Password);
+        }
+        Ok(())
+    }
 }
 
 /// What a rule is to say; [`Pin::new`] makes a rule of it.
@@ -286,15 +306,7 @@ fn check_smarthost(draft: &Draft) -> Result<(), PinError> {
         return Err(PinError::Text("the smarthost's port"));
     }
     if let Some(login) = &smarthost.login {
-        let fits = |text: &str| {
-            !text.is_empty() && text.len() <= MAX_LOGIN && !text.contains(['\0', '\r', '\n'])
-        };
-        if !fits(&login.user) {
-            return Err(PinError::Text("the user name"));
-        }
-        if !fits(login.password.expose()) {
-            return Err(PinError::Text("the password"));
-        }
+        login.check()?;
     }
     Ok(())
 }

@@ -209,11 +209,15 @@ fn rules_that_contradict_themselves_are_refused() {
         ),
         (
             Draft { smarthost: Some(relay(Some(bad_login("a\0b", "x")))), ..lab() },
-            PinError::Text("the user name"),
+            PinError::Login(LoginError::User),
         ),
         (
             Draft { smarthost: Some(relay(Some(bad_login("a", "")))), ..lab() },
-            PinError::Text("the password"),
+            PinError::Login(LoginError::Password),
+        ),
+        (
+            Draft { smarthost: Some(relay(Some(bad_login("a", "x\r\nQUIT")))), ..lab() },
+            PinError::Login(LoginError::Password),
         ),
         (
             Draft { pickup: true, reason: "two\nlines".to_owned(), ..lab() },

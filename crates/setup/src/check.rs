@@ -5,14 +5,12 @@ use crate::typed::{AdministratorForm, BackupsForm, NoticesForm, OutgoingForm, Pr
 use std::net::IpAddr;
 use wardpost_directory::{DirectoryError, check_password};
 use wardpost_mail::{Address, Domain, Secret};
-use wardpost_pins::{Login, Smarthost};
+use wardpost_pins::{Login, LoginError, Smarthost};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 80;
 /// Longest text, in characters.
 const MAX_TEXT: usize = 200;
-/// Longest user name and password of a smarthost, in octets.
-const MAX_LOGIN: usize = 255;
 /// What server names must not begin with: the names of services that stand beside them.
 const TAKEN: [&str; 3] = ["mta-sts.", "autoconfig.", "autodiscover."];
 /// Domains that exist within one network only (RFC 6762, RFC 8375, RFC 9476, and what routers use).
@@ -164,15 +162,18 @@ pub(crate) fn outgoing(
         ("", _) => Ok(None),
         (_, None) => Err(("password", "Please type the password that belongs to the user name.")),
         (user, Some(password)) => {
-            let (name, secret) = (user.as_bytes(), password.expose().as_bytes());
-            match () {
-                () if name.len() > MAX_LOGIN || name.contains(&0) => {
-                    Err(("user", "This user name is too long. Please check it."))
-                }
-                () if secret.len() > MAX_LOGIN || secret.contains(&0) => {
-                    Err(("password", "This password is too long. Please check it."))
-                }
-                () => Ok(Some(Login { user: user.to_owned(), password: password.clone() })),
+            // As it will be judged when the rule is made: not only then, with everything printed.
+            let login = Login { user: user.to_owned(), password: password.clone() };
+            match login.check() {
+                Ok(()) => Ok(Some(login)),
+                Err(LoginError::User) => Err((
+                    "user",
+                    "This user name is too long, or has a line break in it. Please check it.",
+                )),
+                Err(LoginError::Password) => Err((
+                    "password",
+                    "This password is too long, or has a line break in it. Please check it.",
+                )),
             }
         }
     };

@@ -159,6 +159,29 @@ fn a_smarthost_is_a_name_a_port_and_perhaps_a_login() {
     assert!(matches!(outgoing(&direct, None), Ok(Outgoing::Direct)));
 }
 
+/// What no rule could be made of is told at its field, not at the very end.
+#[test]
+fn a_login_that_no_rule_takes_is_told_at_once() {
+    let long = "x".repeat(256);
+    for (user, password, field) in [
+        ("cli\r\nnic", "x", "user"),
+        ("cli\0nic", "x", "user"),
+        (&*long, "x", "user"),
+        ("clinic", "x\ny", "password"),
+        ("clinic", "x\ry", "password"),
+        ("clinic", &*long, "password"),
+    ] {
+        let form = OutgoingForm {
+            way: "smarthost".into(),
+            host: "smtp.isp.test".into(),
+            user: user.into(),
+            ..OutgoingForm::default()
+        };
+        let errors = outgoing(&form, Some(&secret(password))).unwrap_err();
+        assert!(errors.of(field).is_some() && errors.len() == 1, "{user:?} {password:?}");
+    }
+}
+
 #[test]
 fn backups_may_be_decided_later() {
     let form = |text: &str| BackupsForm { destination: text.into() };
