@@ -133,13 +133,6 @@ pub enum HttpsError {
     Request,
 }
 
-/// What is sent besides the target.
-struct Outgoing {
-    method: Method,
-    content_type: Option<HeaderValue>,
-    body: Bytes,
-}
-
 impl Https {
     /// A client that believes these authorities.
     ///
@@ -166,8 +159,7 @@ impl Https {
         target: HttpsTarget<'_>,
         limits: HttpsLimits,
     ) -> Result<HttpsResponse, HttpsError> {
-        let outgoing = Outgoing { method: Method::GET, content_type: None, body: Bytes::new() };
-        self.ask(target, outgoing, limits).await
+        self.ask(target, Request::new(Bytes::new()), limits).await
     }
 
     /// Sends a request with header fields of the caller's, and gives the answer with all of its own. Only
@@ -185,13 +177,19 @@ impl Https {
         let (mut head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = path.parse::<Uri>().map_err(|_| HttpsError::Request)?;
-        head.headers.insert(HOST, host_field(host, addresses)?);
+        head.headers.remove(HOST);
+        // The first of all fields, as servers like it (RFC 9110 §7.2).
+        let mut fields = HeaderMap::new();
+        fields.insert(HOST, host_field(host, addresses)?);
+        fields.extend(head.headers);
+        head.headers = fields;
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let request = Request::from_parts(head, Full::new(body));
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .map_err(|_| HttpsError::Certificate("no certificate can name that host".into()))?;
-        self.within(limits, self.send(name, addresses, request, limits.body)).await
+        let sending = self.send(name, addresses, request, limits.body);
+        tokio::time::timeout(limits.time, sending).await.unwrap_or(Err(HttpsError::TimedOut))
     }
 
     /// Posts `body`, which is of the given media type.
@@ -207,31 +205,26 @@ impl Https {
         limits: HttpsLimits,
     ) -> Result<HttpsResponse, HttpsError> {
         let content_type = HeaderValue::from_str(content_type).map_err(|_| HttpsError::Request)?;
-        let (content_type, body) = (Some(content_type), Bytes::from(body));
-        self.ask(target, Outgoing { method: Method::POST, content_type, body }, limits).await
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+        self.ask(target, request, limits).await
     }
 
     async fn ask(
         &self,
         target: HttpsTarget<'_>,
-        outgoing: Outgoing,
+        mut request: Request<Bytes>,
         limits: HttpsLimits,
     ) -> Result<HttpsResponse, HttpsError> {
-        let request = request(target, outgoing)?;
-        let name = ServerName::try_from(target.host.as_str().to_owned())
-            .map_err(|_| HttpsError::Certificate("no certificate can name that host".into()))?;
-        let asking = self.send(name, target.addresses, request, limits.body);
-        let (head, body) = self.within(limits, asking).await?.into_parts();
+        let path = Some(target.path).filter(|path| path.starts_with('/'));
+        *request.uri_mut() =
+            path.and_then(|path| path.parse::<Uri>().ok()).ok_or(HttpsError::Request)?;
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("Wardpost"));
+        let asking = self.exchange(target.host.as_str(), target.addresses, request, limits);
+        let (head, body) = asking.await?.into_parts();
         let content_type = only(&head.headers, &CONTENT_TYPE).map(str::to_owned);
         Ok(HttpsResponse { status: head.status.as_u16(), content_type, body })
-    }
-
-    async fn within<T>(
-        &self,
-        limits: HttpsLimits,
-        asking: impl Future<Output = Result<T, HttpsError>>,
-    ) -> Result<T, HttpsError> {
-        tokio::time::timeout(limits.time, asking).await.unwrap_or(Err(HttpsError::TimedOut))
     }
 
     async fn send(
@@ -276,27 +269,6 @@ impl Https {
         let shaken = connector.connect(name, tcp).await;
         shaken.map_err(|error| handshake_error(&error))
     }
-}
-
-fn request(
-    target: HttpsTarget<'_>,
-    outgoing: Outgoing,
-) -> Result<Request<Full<Bytes>>, HttpsError> {
-    let Outgoing { method, content_type, body } = outgoing;
-    let path = Some(target.path).filter(|path| path.starts_with('/')).ok_or(HttpsError::Request)?;
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse::<Uri>().map_err(|_| HttpsError::Request)?;
-    let host = host_field(target.host.as_str(), target.addresses)?;
-    let fields = request.headers_mut();
-    fields.insert(HOST, host);
-    fields.insert(USER_AGENT, HeaderValue::from_static("Wardpost"));
-    fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    fields.insert(CONNECTION, HeaderValue::from_static("close"));
-    if let Some(content_type) = content_type {
-        fields.insert(CONTENT_TYPE, content_type);
-    }
-    Ok(request)
 }
 
 /// RFC 9110 §7.2: with the port, unless it is the usual one.

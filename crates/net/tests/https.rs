@@ -46,6 +46,25 @@ async fn a_page_is_fetched() {
     let begin = format!("GET /a/b?c=d HTTP/1.1\r\nhost: mta-sts.far.test:{port}\r\n");
     assert!(request.starts_with(&begin), "{request}");
     assert!(!request.contains("cookie") && request.ends_with("\r\n\r\n"), "{request}");
+    for field in ["user-agent: Wardpost", "accept-encoding: identity", "connection: close"] {
+        assert!(request.contains(&format!("\r\n{field}\r\n")), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn whose_page_it_is_cannot_be_said_otherwise() {
+    let server = Pages::start(HOST, Page::text("hello")).await;
+    let request = hyper::Request::head("https://other.test/a?b")
+        .header("accept", "text/plain")
+        .header("host", "other.test")
+        .body(hyper::body::Bytes::new())
+        .unwrap();
+    let https = Https::new(&server.roots).unwrap();
+    assert!(https.exchange(HOST, &[server.address], request, LIMITS).await.is_ok());
+    let [request] = server.requests().try_into().unwrap();
+    let begin = format!("HEAD /a?b HTTP/1.1\r\nhost: {HOST}:{}\r\n", server.address.port());
+    assert!(request.starts_with(&begin) && !request.contains("other.test"), "{request}");
+    assert!(request.contains("\r\naccept: text/plain\r\n"), "{request}");
 }
 
 #[tokio::test]
