@@ -133,27 +133,6 @@ impl RecordId {
         Self::Caa,
     ];
 
-    /// The doctor's check that is about it (docs/doctor.md).
-    pub fn check(self) -> &'static str {
-        match self {
-            Self::Mx => "dns-mx",
-            Self::Address => "dns-address",
-            Self::Spf | Self::HostSpf => "dns-spf",
-            Self::Dmarc => "dns-dmarc",
-            Self::Dkim => "dns-dkim",
-            Self::MtaSts | Self::MtaStsHost => "dns-mta-sts",
-            Self::TlsRpt => "dns-tls-rpt",
-            Self::Tlsa => "dns-tlsa",
-            Self::SrvImaps
-            | Self::SrvSubmissions
-            | Self::SrvSubmission
-            | Self::SrvAutodiscover
-            | Self::Autoconfig
-            | Self::Autodiscover => "dns-clients",
-            Self::Caa => "dns-caa",
-        }
-    }
-
     /// The name, as in JSON.
     pub fn name(self) -> &'static str {
         match self {
