@@ -49,7 +49,7 @@ pub use order::Way;
 pub use parts::{Names, Parts, Settings, Wish};
 pub use register::ExternalAccount;
 pub use status::{Failed, LeftOut, Status};
-pub use trouble::{Kind, Trouble};
+pub use trouble::Kind;
 pub use worker::Acme;
 
 use thiserror::Error;

@@ -33,14 +33,12 @@ pub struct LeftOut {
 }
 
 /// How things stand with certificates from the authority. Times are Unix seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The authority's directory.
     pub directory: String,
     /// Since when its certificate is used; `None` as long as the self-signed one is.
     pub since: Option<i64>,
-    /// The names in it.
-    pub names: Vec<String>,
     /// When it ends.
     pub ends: Option<i64>,
     /// When it is renewed, if nothing else happens.

@@ -114,15 +114,15 @@ pub(crate) enum Step {
 
 /// Something that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// What kind of thing.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What happened, in a sentence or two for a person.
-    pub says: String,
+    pub(crate) says: String,
     /// What to do about it.
-    pub to_do: String,
+    pub(crate) to_do: String,
     /// How long the authority asks us to wait.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Trouble {

@@ -123,7 +123,6 @@ impl Acme {
         Status {
             directory: settings.directory.clone(),
             since: kept.map(|kept| kept.since),
-            names: kept.map(|kept| kept.facts.names.clone()).unwrap_or_default(),
             ends: kept.map(|kept| kept.facts.not_after),
             renewal: kept.map(|kept| {
                 let renewal = renewal(kept, &state.progress);
