@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
 use wardpost_directory::DirectoryError;
-use wardpost_mailbox::MailboxError;
 use wardpost_parcel::ParcelError;
 use wardpost_pins::{PinError, PinsError};
 use wardpost_publish::PlanError;
@@ -131,12 +130,6 @@ impl From<WallError> for Failure {
             E::Record | E::Store(_) | E::Commit(_) => FailureKind::Failed,
         };
         Self::new(kind, with_source(&error))
-    }
-}
-
-impl From<MailboxError> for Failure {
-    fn from(error: MailboxError) -> Self {
-        Self::failed(with_source(&error))
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
@@ -17,10 +18,9 @@ use wardpost_admin::{
     ReportSender, Request, RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest,
     TlsRequest,
 };
-use wardpost_directory::{Directory, Options, Resolution, Way};
+use wardpost_directory::{Directory, DirectoryError, Options, Removal, Removed, Resolution, Way};
 use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
-use wardpost_mail::{Address, Domain, QueueId, Secret, TlsGrade};
-use wardpost_mailbox::Mailboxes;
+use wardpost_mail::{AccountId, Address, Domain, QueueId, Secret, TlsGrade};
 use wardpost_net::{Https, ServerTls};
 use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
@@ -118,10 +118,26 @@ fn reports(store: &Store) -> Reports {
     Reports::open(store.clone(), settings).unwrap()
 }
 
+/// Removes accounts, and their mail if it can be.
+struct Remover(Directory, Arc<AtomicBool>);
+
+#[async_trait]
+impl Removal for Remover {
+    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
+        self.0.remove_account(account).await?;
+        Ok(match self.1.load(Ordering::Relaxed) {
+            true => Removed::ButItsMail,
+            false => Removed::Everything,
+        })
+    }
+}
+
 struct Daemon {
     socket: PathBuf,
     _directory: tempfile::TempDir,
     directory: Directory,
+    /// Whether mail cannot be deleted.
+    mail_stays: Arc<AtomicBool>,
     reports: Reports,
     program: Arc<Program>,
     dns: FakeOwn,
@@ -135,7 +151,7 @@ impl Daemon {
         let domain = Domain::parse("clinic.test").unwrap();
         let directory =
             Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
-        let reports = reports(&store);
+        let (reports, mail_stays) = (reports(&store), Arc::<AtomicBool>::default());
         let hostname = Domain::parse("mail.clinic.test").unwrap();
         let tls = ServerTls::self_signed(temporary.path(), &hostname).unwrap();
         let program = Arc::new(Program { hostname, tls });
@@ -144,7 +160,7 @@ impl Daemon {
         keys.observe(&public_key, SystemTime::now()).await.unwrap();
         let admin = Admin::new(Parts {
             directory: directory.clone(),
-            mailboxes: Mailboxes::new(store.clone()),
+            removal: Arc::new(Remover(directory.clone(), Arc::clone(&mail_stays))),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
             pins: Pins::open(store.clone()).unwrap(),
@@ -161,7 +177,7 @@ impl Daemon {
         });
         let serving = wardpost_admin::serve(&socket, Arc::new(admin), std::future::pending());
         tokio::spawn(serving.unwrap());
-        Self { socket, _directory: temporary, directory, reports, program, dns }
+        Self { socket, _directory: temporary, directory, mail_stays, reports, program, dns }
     }
 
     /// Asks; returns the answer and the recovery kit's secret if it came along.
@@ -292,6 +308,13 @@ async fn accounts_are_added_shown_changed_and_removed() {
     daemon.done(remove()).await;
     assert_eq!(daemon.refused(remove()).await, FailureKind::NotFound);
     assert_eq!(daemon.directory.resolve(&address("dana@clinic.test")), Resolution::Unknown);
+
+    // What cannot be deleted just now is said, and whose account it was is gone all the same.
+    daemon.done(add("dana@clinic.test", PASSWORD)).await;
+    daemon.mail_stays.store(true, Ordering::Relaxed);
+    let failure = daemon.ask(remove()).await.0.unwrap_err();
+    assert!(failure.to_string().contains("still takes its space"), "{failure}");
+    assert_eq!(daemon.refused(remove()).await, FailureKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -563,8 +586,8 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
     let domain = Domain::parse("clinic.test").unwrap();
     let directory = Directory::open(store.clone(), &domain).await.unwrap();
     let admin = Admin::new(Parts {
+        removal: Arc::new(Remover(directory.clone(), Arc::default())),
         directory,
-        mailboxes: Mailboxes::new(store.clone()),
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
         pins: Pins::open(store.clone()).unwrap(),

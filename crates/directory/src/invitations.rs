@@ -2,7 +2,8 @@
 //!
 //! The administrator names an address and hands over a link. Whoever opens it chooses the password, and
 //! only then the account and its keys are made, in the same step that uses the invitation up. The link's
-//! secret is kept nowhere; its keyed hash finds the invitation.
+//! secret is kept nowhere; its keyed hash finds the invitation. An invitation ends, too, when its address
+//! becomes an account's in another way, or its domain goes.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use wardpost_mail::{AccountId, Address, Secret};
 use wardpost_store::{Batch, Column, Store};
 
+use crate::book::Book;
 use crate::error::DirectoryError;
 use crate::records::encode;
 use crate::types::{Invitation, NewAccount};
@@ -50,6 +52,31 @@ impl InvitationRecord {
     }
 }
 
+impl Book {
+    /// The keys of the invitations that `which` says yes to.
+    pub(crate) fn invitations_where(
+        &self,
+        which: impl Fn(&InvitationRecord) -> bool,
+    ) -> Vec<Vec<u8>> {
+        let found = self.invitations.iter().filter(|(_, record)| which(record));
+        found.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Forgets invitations that are no longer in the store.
+    pub(crate) fn remove_invitations(&mut self, keys: &[Vec<u8>]) {
+        for key in keys {
+            self.invitations.remove(key);
+        }
+    }
+}
+
+/// Has invitations deleted with what else a batch does.
+pub(crate) fn delete_invitations(batch: &mut Batch, keys: &[Vec<u8>]) {
+    for key in keys {
+        batch.delete(Column::Directory, key.as_slice());
+    }
+}
+
 /// The key that a link's secret leads to.
 fn key(store: &Store, secret: &str) -> Vec<u8> {
     let hash = store.name_key(Column::Directory, &[INVITATIONS, secret.as_bytes()]);
@@ -77,7 +104,7 @@ impl Directory {
         let secret = Secret::new(BASE64URL_NOPAD.encode(octets.expose()));
         let key = key(&self.0.store, secret.expose());
         self.write(move |directory| async move {
-            let gone: Vec<Vec<u8>> = {
+            let gone = {
                 let book = directory.book.read();
                 if !book.domains.contains_key(record.address.domain()) {
                     return Err(DirectoryError::NotOurDomain);
@@ -85,23 +112,19 @@ impl Directory {
                 if book.is_taken(&record.address) {
                     return Err(DirectoryError::AddressTaken);
                 }
-                let is_over = |old: &InvitationRecord| {
+                book.invitations_where(|old| {
                     old.address == record.address || !old.holds(record.made)
-                };
-                let over = book.invitations.iter().filter(|(_, old)| is_over(old));
-                over.map(|(key, _)| key.clone()).collect()
+                })
             };
             if directory.book.read().invitations.len() - gone.len() >= MAX {
                 return Err(DirectoryError::TooManyInvitations);
             }
             let mut batch = Batch::new();
-            for old in &gone {
-                batch.delete(Column::Directory, old.as_slice());
-            }
+            delete_invitations(&mut batch, &gone);
             batch.put(Column::Directory, key.as_slice(), encode(&record));
             directory.store.commit(batch).await?;
             let mut book = directory.book.write();
-            book.invitations.retain(|key, _| !gone.contains(key));
+            book.remove_invitations(&gone);
             book.invitations.insert(key, record);
             Ok(())
         })

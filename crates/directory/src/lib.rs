@@ -31,6 +31,7 @@ mod invitations;
 mod login;
 mod password;
 mod records;
+mod removal;
 mod rotation;
 pub mod second_factor;
 mod throttle;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
+pub use removal::{Removal, Removed};
 pub use types::{
     Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
     DkimStage, Invitation, Login, NewAccount, Options, Resolution, Way, WrongCodes,
@@ -62,6 +64,7 @@ use wardpost_mail::{AccountId, Address, Domain, Secret};
 use wardpost_store::{Batch, Column, Store};
 
 use crate::book::{Book, Person};
+use crate::invitations::delete_invitations;
 use crate::login::Logins;
 use crate::records::{
     AccountRecord, AliasRecord, RemovedRecord, SYSTEM, account_key, alias_key, decode, domain_key,
@@ -206,14 +209,14 @@ impl Directory {
         .await
     }
 
-    /// Removes a domain and its DKIM keys.
+    /// Removes a domain with its DKIM keys and the invitations to it.
     ///
     /// # Errors
     /// [`DirectoryError::DomainInUse`] while an account or alias is in it, or when it is the main domain.
     pub async fn remove_domain(&self, domain: &Domain) -> Result<(), DirectoryError> {
         let domain = domain.clone();
         self.write(|directory| async move {
-            let next_generation = {
+            let (next_generation, invitations) = {
                 let book = directory.book.read();
                 let Some(keys) = book.domains.get(&domain) else {
                     return Err(DirectoryError::NoSuchDomain);
@@ -223,14 +226,18 @@ impl Directory {
                 if in_use || domain == directory.main {
                     return Err(DirectoryError::DomainInUse);
                 }
-                keys.next_generation
+                let invitations = book.invitations_where(|guest| guest.address.domain() == &domain);
+                (keys.next_generation, invitations)
             };
             let mut batch = Batch::new();
             batch.delete(Column::Directory, domain_key(&directory.store, &domain));
             let removed = RemovedRecord { next_generation };
             batch.put(Column::Directory, removed_key(&directory.store, &domain), encode(&removed));
+            delete_invitations(&mut batch, &invitations);
             directory.store.commit(batch).await?;
-            directory.book.write().domains.remove(&domain);
+            let mut book = directory.book.write();
+            book.domains.remove(&domain);
+            book.remove_invitations(&invitations);
             Ok(())
         })
         .await
@@ -241,7 +248,7 @@ impl Directory {
         self.0.book.read().domains.get(domain).map(DomainKeys::signing).unwrap_or_default()
     }
 
-    /// Adds an account with fresh keys.
+    /// Adds an account with fresh keys. An invitation to its address ends.
     ///
     /// # Errors
     /// When the address is taken or not in our domains, the password is weak, or the store fails.
@@ -249,7 +256,8 @@ impl Directory {
         self.create_account(new, None).await
     }
 
-    /// Adds an account, and uses up the invitation it comes from, if any.
+    /// Adds an account, because of an invitation if there is one. Every invitation to the address is used
+    /// up: none makes the account once more after it was removed.
     async fn create_account(
         &self,
         new: NewAccount,
@@ -259,7 +267,7 @@ impl Directory {
         check_name(&new.name)?;
         password::check(new.password.expose(), &address)?;
         self.write(move |directory| async move {
-            let mut system = {
+            let (mut system, invitations) = {
                 let book = directory.book.read();
                 if !book.domains.contains_key(address.domain()) {
                     return Err(DirectoryError::NotOurDomain);
@@ -271,7 +279,8 @@ impl Directory {
                 if invitation.as_ref().is_some_and(|key| !book.invitations.contains_key(key)) {
                     return Err(DirectoryError::NoSuchInvitation);
                 }
-                book.system.clone()
+                let invitations = book.invitations_where(|guest| guest.address == address);
+                (book.system.clone(), invitations)
             };
             let recovery = system.recovery.clone().ok_or(DirectoryError::NotInitialised)?;
             let id = AccountId(system.next_account);
@@ -291,14 +300,10 @@ impl Directory {
             let mut batch = Batch::new();
             batch.put(Column::Directory, account_key(id), encode_account(&record));
             batch.put(Column::Directory, SYSTEM, encode(&system));
-            if let Some(key) = &invitation {
-                batch.delete(Column::Directory, key.as_slice());
-            }
+            delete_invitations(&mut batch, &invitations);
             directory.store.commit(batch).await?;
             let mut book = directory.book.write();
-            if let Some(key) = &invitation {
-                book.invitations.remove(key);
-            }
+            book.remove_invitations(&invitations);
             book.system = system;
             book.put_person(id, record);
             tracing::info!(account = %id, "account added");
@@ -344,6 +349,13 @@ impl Directory {
     /// One account.
     pub fn account(&self, id: AccountId) -> Option<Account> {
         self.0.book.read().people.get(&id).map(|person| person.account.clone())
+    }
+
+    /// Whether this was an account, and is none any more. It never will be again: no number is given
+    /// twice, and an account that is just being made was none before.
+    pub fn was_removed(&self, id: AccountId) -> bool {
+        let book = self.0.book.read();
+        (1..book.system.next_account).contains(&id.0) && !book.people.contains_key(&id)
     }
 
     /// The account whose own address this is (aliases are not looked at).

@@ -474,16 +474,17 @@ async fn with_a_second_factor_mail_programs_need_app_passwords() {
 async fn a_log_in_that_waited_while_the_second_factor_came_is_refused() {
     let (_, directory, dana) = with_dana().await;
     let page = on_page(&directory, PASSWORD).await.unwrap();
-    let begin = async |password: &'static str| {
+    let begin = |password: &'static str| {
         let directory = directory.clone();
-        let task = tokio::spawn(async move { login(&directory, "dana", password).await });
-        tokio::task::yield_now().await;
-        task
+        tokio::spawn(async move { login(&directory, "dana", password).await })
     };
     // The first has the turn and waits for its hash; the second, which need not be hashed, waits for
     // the turn.
     let busy = directory.0.logins.gate.clone().acquire_many_owned(2).await.unwrap();
-    let (wrong, right) = (begin(OTHER).await, begin(PASSWORD).await);
+    let wrong = begin(OTHER);
+    tokio::task::yield_now().await;
+    let right = begin(PASSWORD);
+    tokio::task::yield_now().await;
     directory.set_second_factor(dana, Some(second_factor::new_secret().unwrap())).await.unwrap();
     drop(busy);
     assert_eq!(wrong.await.unwrap().unwrap_err(), AuthError::Rejected);
@@ -659,9 +660,37 @@ async fn who_may_be_invited_and_how_it_ends() {
     let gone = directory.withdraw_invitation(&robin).await;
     assert!(matches!(gone, Err(DirectoryError::NoSuchInvitation)));
 
-    // Somebody made the account meanwhile: the link leads to an error, not to a second account.
+    // Somebody has the address as an alias meanwhile: the link leads to an error.
     let link = directory.invite(&robin, "").await.unwrap();
-    add(&directory, "robin").await;
+    directory.add_alias(&robin, vec![AccountId(1)]).await.unwrap();
     let taken = directory.accept_invitation(&link, secret(OTHER)).await;
     assert!(matches!(taken, Err(DirectoryError::AddressTaken)));
+}
+
+#[tokio::test]
+async fn no_invitation_outlives_what_it_was_for() {
+    let (store, directory, _) = with_dana().await;
+    let second = Domain::parse("second.test").unwrap();
+    directory.add_domain(&second).await.unwrap();
+    let (robin, lee) = (address("robin@clinic.test"), address("lee@second.test"));
+    let kept = directory.invite(&address("pat@clinic.test"), "").await.unwrap();
+    let to_robin = directory.invite(&robin, "").await.unwrap();
+    let to_lee = directory.invite(&lee, "").await.unwrap();
+
+    // An account made otherwise, and removed: the link does not make it again.
+    let id = add(&directory, "Robin").await;
+    assert!(directory.invited(&to_robin).is_none());
+    directory.remove_account(id).await.unwrap();
+    // A domain that goes and comes back.
+    directory.remove_domain(&second).await.unwrap();
+    assert!(directory.invited(&to_lee).is_none());
+    directory.add_domain(&second).await.unwrap();
+    for directory in [&directory, &open(&store).await] {
+        for link in [&to_robin, &to_lee] {
+            let over = directory.accept_invitation(link, secret(OTHER)).await;
+            assert!(matches!(over, Err(DirectoryError::NoSuchInvitation)), "{over:?}");
+        }
+        assert_eq!(directory.invitations().len(), 1, "the others hold");
+        assert!(directory.invited(&kept).is_some());
+    }
 }

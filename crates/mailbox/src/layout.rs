@@ -45,6 +45,18 @@ pub(crate) fn account_prefix(account: AccountId) -> [u8; 4] {
     account.0.to_be_bytes()
 }
 
+/// The account whose key this is.
+pub(crate) fn account_of(key: &[u8]) -> Option<AccountId> {
+    Some(AccountId(u32::from_be_bytes(key.get(..4)?.try_into().ok()?)))
+}
+
+/// Behind all keys of an account, and before those of the next.
+pub(crate) fn behind_account(account: AccountId) -> [u8; 5] {
+    let [a, b, c, d] = account_prefix(account);
+    // No kind has this number.
+    [a, b, c, d, u8::MAX]
+}
+
 /// All keys of one kind in an account; also the key itself where there is one an account.
 pub(crate) fn account_key(account: AccountId, kind: Kind) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
@@ -111,6 +123,13 @@ mod tests {
         assert_eq!(mailbox_of(&key(1)), Some(MailboxId(1)));
         assert_eq!(modseq_of(&expunged_key(AccountId(1), MailboxId(2), 1 << 40)), Some(1 << 40));
         assert_eq!(uid_of(b"short"), None);
+        assert_eq!(account_of(&key(1)), Some(AccountId(7)));
+        let next = account_key(AccountId(8), Kind::Account);
+        for kind in [Kind::Account, Kind::Expunged] {
+            let last = account_key(AccountId(7), kind);
+            assert!(last.as_slice() < &behind_account(AccountId(7))[..]);
+        }
+        assert!(&behind_account(AccountId(7))[..] < next.as_slice());
     }
 
     #[test]

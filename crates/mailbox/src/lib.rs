@@ -80,7 +80,7 @@ use wardpost_store::{Batch, Column, Committed, Store};
 
 use crate::account::{AccountState, OpenAccount, detached, run};
 use crate::add::{Load, Recipient};
-use crate::layout::{Kind, account_key, account_prefix, mailbox_of};
+use crate::layout::{Kind, account_key, account_of, account_prefix, behind_account, mailbox_of};
 use crate::state::{MailboxState, now};
 
 struct Inner {
@@ -189,6 +189,28 @@ impl Mailboxes {
     /// [`AccountMail::prepare`] once after log-in.
     pub fn open(&self, account: AccountId, unlocked: Arc<Unlocked>) -> AccountMail {
         AccountMail { open: self.account(account).open(unlocked) }
+    }
+
+    /// All accounts that anything is kept for, in ascending order. One look at the disk for each account,
+    /// however much mail it has.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn accounts(&self) -> Result<Vec<AccountId>, MailboxError> {
+        let mut accounts = Vec::new();
+        let mut behind: Option<Vec<u8>> = None;
+        while let Some((key, _)) =
+            self.0.store.scan(Column::Mailbox, b"", behind.as_deref(), 1)?.pop()
+        {
+            behind = Some(match account_of(&key) {
+                Some(account) => {
+                    accounts.push(account);
+                    behind_account(account).to_vec()
+                }
+                None => key,
+            });
+        }
+        Ok(accounts)
     }
 
     /// Removes everything of an account that was removed from the directory.

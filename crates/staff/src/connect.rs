@@ -163,9 +163,13 @@ pub(crate) async fn profile(
     headers: HeaderMap,
 ) -> Response {
     let Some((link, account)) = opened(&staff, &token, &headers) else { return over(&staff) };
-    let made = staff.parts.profiles.as_ref();
-    match made.and_then(|profiles| profiles.profile(&account, &link.password)) {
-        Some(file) => ([(header::CONTENT_TYPE, PROFILE_TYPE)], file).into_response(),
+    let Some(profiles) = staff.parts.profiles.clone() else { return staff.trouble() };
+    let made = tokio::task::spawn_blocking(move || profiles.profile(&account, &link.password));
+    match made.await.ok().flatten() {
+        Some(file) => {
+            let kind = [(header::CONTENT_TYPE, PROFILE_TYPE)];
+            (kind, file.expose().clone()).into_response()
+        }
         None => staff.trouble(),
     }
 }

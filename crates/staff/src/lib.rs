@@ -43,7 +43,6 @@ use axum::Router;
 use axum::routing::{get, post};
 use connect::Link;
 use metrics::Metrics;
-pub use people::{Removal, Removed};
 use prometheus::Registry;
 use session::Visitor;
 use signin::Pending;
@@ -52,7 +51,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use wardpost_directory::{Account, Directory, Login};
+use wardpost_directory::{Account, Directory, Login, Removal};
 use wardpost_health::Examiner;
 use wardpost_mail::{Domain, Secret};
 use wardpost_net::ServerTls;
@@ -119,8 +118,9 @@ pub struct Watching {
 
 /// Whoever makes settings that a phone takes as a file (Apple's configuration profiles).
 pub trait Profiles: Send + Sync {
-    /// The file for an account with an app password; `None` when it cannot be made.
-    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Vec<u8>>;
+    /// The file for an account with an app password, which is in it; `None` when it cannot be made. Reads
+    /// files and signs: not for async threads.
+    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Secret<Vec<u8>>>;
 }
 
 /// What the pages work with.

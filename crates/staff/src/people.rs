@@ -8,13 +8,12 @@ use crate::form::Sent;
 use crate::session::{Administrator, SignedIn};
 use crate::words;
 use askama::Template;
-use async_trait::async_trait;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
-use wardpost_directory::{Account, DirectoryError, Invitation};
+use wardpost_directory::{Account, DirectoryError, Invitation, Removed};
 use wardpost_mail::{AccountId, Address, Secret};
 use wardpost_web::{Shell, page, qr_svg, with_script};
 
@@ -22,26 +21,6 @@ const LAST_ADMINISTRATOR: &str = "Somebody must look after the mail server. Plea
                                   administrator first.";
 /// Where the list is.
 const HERE: &str = "/admin/people";
-
-/// Whoever can remove an account with everything that is kept for it.
-#[async_trait]
-pub trait Removal: Send + Sync {
-    /// Removes an account and all its mail, for good. Its sessions end at once.
-    ///
-    /// # Errors
-    /// When there is no such account, it is the only administrator's, or the store fails; nothing was
-    /// removed then.
-    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError>;
-}
-
-/// What became of an account that was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// Account and mail are gone.
-    Everything,
-    /// The account is gone, and its mail opens to nobody; deleting it is tried again later.
-    ButItsMail,
-}
 
 /// One person in the list.
 struct Person {
@@ -144,7 +123,7 @@ pub(crate) async fn list(
         "removed" => Some("The account and all its mail are gone."),
         "removed-later" => Some(
             "The account is gone, and nobody can open its mail any more. The mail could not be deleted \
-             just now; the server tries again every ten minutes, and the space is freed then.",
+             just now; the server tries again every few minutes, and the space is freed then.",
         ),
         "withdrawn" => Some("The invitation counts no longer."),
         _ => None,

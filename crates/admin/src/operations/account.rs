@@ -4,7 +4,7 @@ use super::Admin;
 use crate::error::Failure;
 use crate::request::{AccountRequest, AppPasswordRequest};
 use crate::views::{AccountView, Answer, AppPasswordView, MadeSecret};
-use wardpost_directory::{Account, NewAccount};
+use wardpost_directory::{Account, NewAccount, Removed};
 
 impl Admin {
     pub(super) async fn account(&self, request: AccountRequest) -> Result<Answer, Failure> {
@@ -57,15 +57,13 @@ impl Admin {
 
     async fn remove_account(&self, name: &str) -> Result<Answer, Failure> {
         let id = self.find(name)?.id;
-        self.parts.directory.remove_account(id).await?;
-        // From here on nothing opens the mail any more; deleting it frees the room it takes.
-        self.parts.mailboxes.remove_account(id).await.map_err(|error| {
-            Failure::failed(format!(
+        match self.parts.removal.remove(id).await? {
+            Removed::Everything => Ok(Answer::Done),
+            Removed::ButItsMail => Err(Failure::failed(
                 "the account is removed and nobody can open its mail any more, but the mail could not be \
-                 deleted and still takes its space: {error}"
-            ))
-        })?;
-        Ok(Answer::Done)
+                 deleted just now and still takes its space; the daemon tries again every few minutes",
+            )),
+        }
     }
 
     async fn app_password(&self, request: AppPasswordRequest) -> Result<Answer, Failure> {

@@ -24,11 +24,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use wardpost_directory::{Account, Directory};
+use wardpost_directory::{Account, Directory, Removal};
 use wardpost_dns::OwnRecords;
 use wardpost_health::{Examiner, Report};
 use wardpost_mail::{Address, Domain, Secret, TlsGrade};
-use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
@@ -104,8 +103,8 @@ pub trait Certifier: Send + Sync {
 pub struct Parts {
     /// Accounts, aliases and domains.
     pub directory: Directory,
-    /// Their mail.
-    pub mailboxes: Mailboxes,
+    /// Who removes accounts, with their mail.
+    pub removal: Arc<dyn Removal>,
     /// What waits to go out.
     pub queue: Queue,
     /// What waits to be picked up.

@@ -166,7 +166,9 @@ async fn a_removed_account_leaves_nothing() {
         deliver(&mailboxes, &[dana.at(SpecialUse::Inbox), lee.at(SpecialUse::Inbox)], "both").await;
         append(&mail, TRASH, "own").await;
     }
+    assert_eq!(mailboxes.accounts().unwrap(), [dana.id, lee.id]);
     mailboxes.remove_account(dana.id).await.unwrap();
+    assert_eq!(mailboxes.accounts().unwrap(), [lee.id]);
     let left = store.scan(Column::Mailbox, &dana.id.0.to_be_bytes(), None, 9).unwrap();
     assert!(left.is_empty());
     assert_eq!(bodies(&store), 1);

@@ -1,6 +1,6 @@
 //! A practice with two people, and a browser.
 
-use crate::{MailPorts, Parts, Profiles, Removal, Removed, Settings, Staff, Watching};
+use crate::{MailPorts, Parts, Profiles, Settings, Staff, Watching};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use tower::ServiceExt;
 use wardpost_directory::{
-    Account, AuthError, Directory, DirectoryError, Login, NewAccount, Options, Way, second_factor,
+    Account, AuthError, Directory, DirectoryError, Login, NewAccount, Options, Removal, Removed,
+    Way, second_factor,
 };
 use wardpost_health::{Examiner, Finding, Report, State as Health};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
@@ -101,8 +102,9 @@ impl Source for Published {
 struct Files;
 
 impl Profiles for Files {
-    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Vec<u8>> {
-        Some(format!("PROFILE {} {}", account.address, app_password.expose()).into_bytes())
+    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Secret<Vec<u8>>> {
+        let file = format!("PROFILE {} {}", account.address, app_password.expose());
+        Some(Secret::new(file.into_bytes()))
     }
 }
 

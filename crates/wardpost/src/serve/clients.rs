@@ -18,7 +18,7 @@ pub(crate) fn clients(config: &Config, state: &State, tls: &ServerTls) -> Client
 pub(crate) struct Files(pub(crate) Clients);
 
 impl Profiles for Files {
-    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Vec<u8>> {
+    fn profile(&self, account: &Account, app_password: &Secret<String>) -> Option<Secret<Vec<u8>>> {
         let person = Person {
             address: &account.address,
             name: &account.name,
@@ -26,7 +26,6 @@ impl Profiles for Files {
         };
         self.0
             .profile(&person)
-            .map(|file| file.expose().clone())
             .map_err(|error| tracing::error!(%error, "a profile for a phone could not be made"))
             .ok()
     }

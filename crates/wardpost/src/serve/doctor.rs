@@ -29,9 +29,9 @@ const VERSION: u8 = 1;
 
 /// The daemon, to whoever examines it.
 struct Running {
-    /// Whoever answers over the control socket knows the examiner, too.
+    /// Whoever answers over the control socket knows the examiner, too, and so does the program.
     admin: Weak<Admin>,
-    program: Arc<Program>,
+    program: Weak<Program>,
     acme: Option<Acme>,
     mx: Arc<Mx>,
     pins: Pins,
@@ -59,7 +59,7 @@ pub(crate) fn checkup(
 ) -> Result<Arc<Checkup>, Failure> {
     let running = Running {
         admin: Arc::downgrade(admin),
-        program: Arc::clone(program),
+        program: Arc::downgrade(program),
         acme: patient.acme.cloned(),
         mx: Arc::clone(&patient.roles.mx),
         pins: patient.state.pins.clone(),
@@ -130,7 +130,8 @@ impl Daemon for Running {
     }
 
     fn listeners(&self) -> Vec<(String, SocketAddr)> {
-        let listeners = self.program.listeners().into_iter();
+        let program = self.program.upgrade();
+        let listeners = program.map(|program| program.listeners()).into_iter().flatten();
         let each = listeners.flat_map(|listener| {
             let service = listener.service;
             listener.addresses.into_iter().map(move |address| (service.clone(), address))

@@ -14,6 +14,7 @@ mod families;
 mod metrics;
 mod ports;
 pub(crate) mod publishing;
+mod remover;
 mod reports;
 mod roles;
 pub(crate) mod scraping;
@@ -29,6 +30,7 @@ use crate::{logging, process, system_key};
 use adapters::{Program, Routes};
 use ports::{Ports, Served};
 use publishing::Publishing;
+use remover::Remover;
 use roles::Roles;
 use set_up::{Ground, Welcome};
 use signals::{Signal, Signals};
@@ -49,7 +51,7 @@ use wardpost_wall::Wall;
 
 /// How long sessions get to finish when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often parcels whose time is over are deleted.
+/// How often what is over is deleted: parcels, histories, mail of removed accounts.
 const EXPIRY: Duration = Duration::from_secs(300);
 /// How often other domains' policies are looked through for those to be fetched again.
 const REFRESH: Duration = Duration::from_secs(3600);
@@ -124,8 +126,11 @@ async fn serve_state(
     }
     let control_stop = Shutdown::new();
     let certifier = acme.clone().map(certificates::certifier);
-    let parts =
-        Parts { certifier, ..parts(config, state, &roles, &publishing, Arc::clone(&program)) };
+    let remover = Arc::new(Remover::new(state));
+    let parts = Parts {
+        certifier,
+        ..parts(config, state, &roles, &publishing, &remover, Arc::clone(&program))
+    };
     let admin = Arc::new(Admin::new(parts));
     let patient = doctor::Patient {
         config,
@@ -145,7 +150,9 @@ async fn serve_state(
     let control = tokio::spawn(control);
     let clients = clients::clients(config, state, &tls);
     let files = Arc::new(clients::Files(clients.clone()));
-    let staff = staff::staff(config, state, &tls, Arc::<Checkup>::clone(&checkup), admin, files);
+    let examiner = Arc::<Checkup>::clone(&checkup);
+    let removal = Arc::<Remover>::clone(&remover);
+    let staff = staff::staff(config, state, &tls, examiner, admin, files, removal);
     if let Some(done) = done {
         staff::hand_over(state, &staff, &done).await;
     }
@@ -153,7 +160,7 @@ async fn serve_state(
     let served = Served { config, state, tls: &tls, roles: &roles, site: &site };
     let running = ports.serve(&served, &shutdown);
     let courier = tokio::spawn(Arc::clone(&roles.courier).run(shutdown.clone()));
-    let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone()));
+    let upkeep = tokio::spawn(upkeep(Arc::clone(&roles.courier), state.queue.clone(), remover));
     let refresh = tokio::spawn(refresh(roles.policies.clone()));
     let dns = tokio::spawn(dns::watch(resolver, state.store.clone(), dns::record(config)));
     let watching = tokio::spawn(Arc::clone(&publishing).watch());
@@ -194,11 +201,12 @@ fn parts(
     state: &State,
     roles: &Roles,
     publishing: &Publishing,
+    remover: &Arc<Remover>,
     program: Arc<Program>,
 ) -> Parts {
     Parts {
         directory: state.directory.clone(),
-        mailboxes: state.mailboxes.clone(),
+        removal: Arc::<Remover>::clone(remover),
         queue: state.queue.clone(),
         parcels: state.parcels.clone(),
         policies: roles.policies.clone(),
@@ -226,11 +234,13 @@ fn control(
     wardpost_admin::serve(&config.admin_socket(), admin, stopped).map_err(Failure::from_error)
 }
 
-/// Deletes parcels whose time is over, and tells senders what was never read; deletes old histories.
-async fn upkeep(courier: Arc<Courier>, queue: Queue) {
+/// Deletes parcels whose time is over, and tells senders what was never read; deletes old histories, and
+/// mail whose account was removed. At the start, and every now and then.
+async fn upkeep(courier: Arc<Courier>, queue: Queue, remover: Arc<Remover>) {
     let mut ticks = tokio::time::interval(EXPIRY);
     loop {
         ticks.tick().await;
+        remover.sweep().await;
         match courier.purge_parcels().await {
             Ok(purged) if purged.messages > 0 => {
                 let unread = purged.unread.len();

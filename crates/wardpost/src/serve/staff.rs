@@ -1,19 +1,15 @@
 //! The pages for staff, given what they work with.
 
 use super::state::State;
-use async_trait::async_trait;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 use wardpost_config::Config;
-use wardpost_directory::{Directory, DirectoryError, Way};
+use wardpost_directory::{Removal, Way};
 use wardpost_health::Examiner;
-use wardpost_mail::AccountId;
-use wardpost_mailbox::Mailboxes;
 use wardpost_net::ServerTls;
 use wardpost_publish::records::Source;
 use wardpost_setup::Done;
-use wardpost_staff::{MailPorts, Parts, Profiles, Removal, Removed, Settings, Staff, Watching};
+use wardpost_staff::{MailPorts, Parts, Profiles, Settings, Staff, Watching};
 
 /// The pages for staff.
 pub(crate) fn staff(
@@ -23,16 +19,15 @@ pub(crate) fn staff(
     examiner: Arc<dyn Examiner>,
     records: Arc<dyn Source>,
     profiles: Arc<dyn Profiles>,
+    removal: Arc<dyn Removal>,
 ) -> Arc<Staff> {
-    let removal =
-        Remover { directory: state.directory.clone(), mailboxes: state.mailboxes.clone() };
     let parts = Parts {
         directory: state.directory.clone(),
         examiner,
         records,
         tls: tls.clone(),
         profiles: Some(profiles),
-        removal: Arc::new(removal),
+        removal,
     };
     Staff::new(settings(config), parts)
 }
@@ -64,39 +59,5 @@ fn settings(config: &Config) -> Settings {
             token_file: config.metrics.token_file.clone(),
             client_certificates: config.metrics.client_ca.is_some(),
         },
-    }
-}
-
-/// How long after a failure an account's mail is tried to be deleted again.
-const AGAIN: Duration = Duration::from_secs(10 * 60);
-
-/// Removes an account, and then its mail.
-struct Remover {
-    directory: Directory,
-    mailboxes: Mailboxes,
-}
-
-#[async_trait]
-impl Removal for Remover {
-    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
-        self.directory.remove_account(account).await?;
-        // From here on nothing opens the mail any more; deleting it frees the room it takes.
-        let Err(error) = self.mailboxes.remove_account(account).await else {
-            return Ok(Removed::Everything);
-        };
-        tracing::error!(%account, %error, "a removed account's mail could not be deleted");
-        let mailboxes = self.mailboxes.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(AGAIN).await;
-                match mailboxes.remove_account(account).await {
-                    Ok(()) => {
-                        return tracing::info!(%account, "a removed account's mail is deleted");
-                    }
-                    Err(error) => tracing::warn!(%account, %error, "its mail is still not deleted"),
-                }
-            }
-        });
-        Ok(Removed::ButItsMail)
     }
 }
