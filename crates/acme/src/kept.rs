@@ -26,6 +26,12 @@ impl Kept {
         Some(Self { directory, chain, since: record.since, facts })
     }
 
+    /// The names in it besides the host's.
+    pub(crate) fn others(&self, host: &Domain) -> Vec<Domain> {
+        let names = self.facts.names.iter().filter_map(|name| Domain::parse(name).ok());
+        names.filter(|name| name != host).collect()
+    }
+
     pub(crate) fn is_good(&self, host: &Domain, now: i64) -> bool {
         now < self.facts.not_after && self.facts.covers(host)
     }

@@ -28,8 +28,9 @@ pub struct Settings {
 /// Whoever knows which names there should be.
 #[async_trait]
 pub trait Names: Send + Sync {
-    /// Names besides the host's that should be in the certificate and lead to us now.
-    async fn others(&self) -> Vec<Domain>;
+    /// Names besides the host's that may be in the certificate, and whether each leads to us now: `None`
+    /// when the DNS is silent about it.
+    async fn others(&self) -> Vec<(Domain, Option<bool>)>;
 }
 
 /// What is worked with.

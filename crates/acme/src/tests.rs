@@ -8,6 +8,7 @@ use crate::trouble::Kind;
 use crate::worker::{Acme, now};
 use crate::{Names, Parts, Settings, Way, Wish, open_tls};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,16 +24,35 @@ use wardpost_verdict::Roots;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-struct Nobody;
+type Answers = Vec<(Domain, Option<bool>)>;
 
-#[async_trait]
-impl Names for Nobody {
-    async fn others(&self) -> Vec<Domain> {
-        Vec::new()
+/// What the DNS says of names besides the host's. Clones share it.
+#[derive(Clone, Default)]
+struct Listed(Arc<Mutex<Answers>>);
+
+impl Listed {
+    fn say(&self, answers: &[(&str, Option<bool>)]) {
+        let answers = answers.iter().map(|(name, leads)| (Domain::parse(name).unwrap(), *leads));
+        *self.0.lock() = answers.collect();
     }
 }
 
+#[async_trait]
+impl Names for Listed {
+    async fn others(&self) -> Answers {
+        self.0.lock().clone()
+    }
+}
+
+fn domains(names: &[&str]) -> Vec<Domain> {
+    names.iter().map(|name| Domain::parse(name).unwrap()).collect()
+}
+
 async fn acme(store: &Store, dir: &Path) -> Acme {
+    acme_with(store, dir, &Listed::default()).await
+}
+
+async fn acme_with(store: &Store, dir: &Path, names: &Listed) -> Acme {
     let host = Domain::parse("mail.clinic.test").unwrap();
     let keys = KeyPlan::open(store.clone()).unwrap();
     let tls = open_tls(store, &keys, dir, &host, SetUpCertificate::Ends).unwrap();
@@ -51,7 +71,7 @@ async fn acme(store: &Store, dir: &Path) -> Acme {
         own: Arc::new(FakeOwn::new()),
         resolver: Arc::new(FakeResolver::new()),
         https: Https::new(&Roots::new()).unwrap(),
-        names: Arc::new(Nobody),
+        names: Arc::new(names.clone()),
     };
     Acme::open(settings, parts).unwrap()
 }
@@ -62,11 +82,18 @@ fn moment(unix: i64) -> SystemTime {
 
 /// A certificate for a key, valid between these moments, as an authority issues it.
 fn issued(acme: &Acme, key: &OwnKey, begins: i64, ends: i64) -> Outcome {
+    issued_for(acme, &[], key, begins, ends)
+}
+
+/// One for names besides the host's.
+fn issued_for(acme: &Acme, others: &[&str], key: &OwnKey, begins: i64, ends: i64) -> Outcome {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     root.distinguished_name.push(rcgen::DnType::CommonName, "An authority");
     let issuer = Issuer::new(root, KeyPair::generate().unwrap());
-    let mut leaf = CertificateParams::new(vec![acme.0.settings.host.to_string()]).unwrap();
+    let others = others.iter().map(|name| (*name).to_owned());
+    let names: Vec<String> = [acme.0.settings.host.to_string()].into_iter().chain(others).collect();
+    let mut leaf = CertificateParams::new(names).unwrap();
     (leaf.not_before, leaf.not_after) = (moment(begins).into(), moment(ends).into());
     let pair = KeyPair::try_from(key.pkcs8().expose().as_slice()).unwrap();
     let record = CertificateRecord {
@@ -225,4 +252,39 @@ async fn another_key_is_asked_for_at_once_but_not_for_ever() {
         acme.succeeded(issued(&acme, &stranger, now(), ends), false).await;
         assert_eq!(acme.may_be_due(now()), n < 4, "{n}");
     }
+}
+
+#[tokio::test]
+async fn when_the_dns_is_silent_no_name_is_given_up() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Store::in_memory());
+    let (policy, phones, other) =
+        ("mta-sts.clinic.test", "autoconfig.clinic.test", "mta-sts.ward.test");
+    let names = Listed::default();
+    let acme = acme_with(&store, dir.path(), &names).await;
+    let outcome =
+        issued_for(&acme, &[policy, other], &own_key(&acme), now() - 70 * DAY, now() + 20 * DAY);
+    acme.succeeded(outcome, false).await;
+
+    // A restart, with a renewal due and half of the DNS dead: it would be for the names of the old one, and
+    // for what is known of the others. A domain that is ours no longer is not asked about.
+    let acme = acme_with(&store, dir.path(), &names).await;
+    assert!(acme.may_be_due(now() + 25 * HOUR));
+    names.say(&[(policy, None), (phones, None)]);
+    acme.tick().await.unwrap();
+    assert_eq!(acme.others(), domains(&[policy]));
+    // Silence is not remembered: we look again at the next tick, and believe what is said then.
+    names.say(&[(policy, None), (phones, Some(true))]);
+    acme.tick().await.unwrap();
+    assert_eq!(acme.others(), domains(&[policy, phones]));
+    // Whoever insists on looking learns nothing from silence either.
+    names.say(&[(policy, None), (phones, None)]);
+    acme.renew(Wish::default()).await;
+    assert_eq!(acme.others(), domains(&[policy, phones]));
+    // An answer counts, also that it leads elsewhere.
+    names.say(&[(policy, Some(false)), (phones, Some(false))]);
+    acme.tick().await.unwrap();
+    assert!(acme.others().is_empty());
+    names.say(&[(policy, Some(true))]);
+    acme.tick().await.unwrap();
+    assert!(acme.others().is_empty(), "nobody is asked again within minutes");
 }

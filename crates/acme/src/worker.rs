@@ -51,7 +51,8 @@ pub(crate) struct State {
     /// When certificates were issued lately that somebody had asked for.
     pub(crate) asked: Vec<i64>,
     pub(crate) working: bool,
-    /// Names besides the host's that lead to us, and when that was found out.
+    /// Names besides the host's that lead to us, and when that was found out; those in the certificate
+    /// until then.
     others: Vec<Domain>,
     looked: i64,
 }
@@ -74,6 +75,7 @@ impl Acme {
     pub fn open(settings: Settings, parts: Parts) -> Result<Self, AcmeError> {
         let records = Records::of(&parts.store);
         let kept = records.certificate()?.as_ref().and_then(Kept::of);
+        let others = kept.as_ref().map(|kept| kept.others(&settings.host)).unwrap_or_default();
         let state = State {
             progress: records.progress()?,
             kept,
@@ -81,7 +83,7 @@ impl Acme {
             got: None,
             asked: records.asked()?,
             working: false,
-            others: Vec::new(),
+            others,
             looked: i64::MIN,
         };
         let authority = Authority::new(parts.https.clone(), Arc::clone(&parts.resolver));
@@ -119,7 +121,10 @@ impl Acme {
     pub fn status(&self) -> Status {
         let (settings, now) = (&self.0.settings, now());
         let state = self.0.state.lock();
-        let kept = state.kept.as_ref().filter(|kept| kept.is_good(&settings.host, now));
+        // One that is kept and not shown yet is none for those who ask.
+        let shown = self.0.parts.tls.certificate();
+        let is_used = |kept: &&Kept| kept.facts == shown && kept.is_good(&settings.host, now);
+        let kept = state.kept.as_ref().filter(is_used);
         Status {
             directory: settings.directory.clone(),
             since: kept.map(|kept| kept.since),
@@ -254,11 +259,16 @@ impl Acme {
         if (looked..looked.saturating_add(LOOK_AT_NAMES)).contains(&now) {
             return;
         }
-        let mut others = self.0.parts.names.others().await;
-        others.retain(|name| *name != self.0.settings.host);
-        others.truncate(MAX_NAMES - 1);
+        let mut found = self.0.parts.names.others().await;
+        found.retain(|(name, _)| *name != self.0.settings.host);
         let mut state = self.0.state.lock();
-        (state.others, state.looked) = (others, now);
+        // Silence proves nothing: a name that was known stays, and we look again at the next tick.
+        if found.iter().all(|(_, leads)| leads.is_some()) {
+            state.looked = now;
+        }
+        found.retain(|(name, leads)| leads.unwrap_or_else(|| state.others.contains(name)));
+        found.truncate(MAX_NAMES - 1);
+        state.others = found.into_iter().map(|(name, _)| name).collect();
     }
 
     /// Whether there is a reason to ask for a certificate.

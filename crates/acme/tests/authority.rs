@@ -104,7 +104,7 @@ struct Nobody;
 
 #[async_trait]
 impl Names for Nobody {
-    async fn others(&self) -> Vec<Domain> {
+    async fn others(&self) -> Vec<(Domain, Option<bool>)> {
         Vec::new()
     }
 }

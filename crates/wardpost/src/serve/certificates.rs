@@ -4,6 +4,7 @@ use super::publishing::{Publishing, mta_sts};
 use super::state::State;
 use crate::failure::Failure;
 use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,13 +13,15 @@ use wardpost_acme::{Acme, ExternalAccount, Names, Parts, Settings, Status, Way, 
 use wardpost_admin::{AcmeFailureView, AcmeLeftOutView, AcmeView, Certifier, unix_text};
 use wardpost_config::Config;
 use wardpost_directory::Directory;
-use wardpost_dns::{HickoryResolver, Resolver};
+use wardpost_dns::{DnsError, HickoryResolver, Resolver};
 use wardpost_mail::{Domain, Secret};
 use wardpost_net::{Https, ServerTls, SetUpCertificate, load_roots};
 use wardpost_publish::{KeyPlan, Readiness};
 
 /// How long the look-up of one name may take.
 const LOOK_UP: Duration = Duration::from_secs(5);
+/// Names that are looked up at the same time.
+const AT_ONCE: usize = 8;
 /// How long whoever asks for a certificate waits for it: less than their connection does.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -145,30 +148,46 @@ impl Leading {
         }
     }
 
-    async fn addresses(&self, name: &Domain) -> Vec<IpAddr> {
+    /// `None` when the DNS is silent, which proves nothing.
+    async fn addresses(&self, name: &Domain) -> Option<Vec<IpAddr>> {
         let asking = self.resolver.addresses(name);
         match tokio::time::timeout(LOOK_UP, asking).await {
-            Ok(Ok(found)) => found.value,
-            _ => Vec::new(),
+            Ok(Ok(found)) => Some(found.value),
+            Ok(Err(DnsError::NoSuchDomain)) => Some(Vec::new()),
+            Ok(Err(DnsError::Bogus | DnsError::Temporary(_))) | Err(_) => None,
         }
+    }
+
+    /// Whether a name leads to one of `ours`, which are all there are if they are `known`.
+    async fn look(
+        &self,
+        name: Domain,
+        ours: &HashSet<IpAddr>,
+        known: bool,
+    ) -> (Domain, Option<bool>) {
+        let leads = self.addresses(&name).await.and_then(|found| {
+            let here = found.iter().any(|address| ours.contains(address));
+            (here || known || found.is_empty()).then_some(here)
+        });
+        (name, leads)
     }
 }
 
 #[async_trait]
 impl Names for Leading {
-    async fn others(&self) -> Vec<Domain> {
+    async fn others(&self) -> Vec<(Domain, Option<bool>)> {
         let mut ours: HashSet<IpAddr> = self.addresses.iter().copied().collect();
-        ours.extend(self.addresses(&self.host).await);
-        let mut names = Vec::new();
-        for domain in self.directory.domains() {
-            for label in &self.labels {
-                let Ok(name) = Domain::parse(&format!("{label}.{domain}")) else { continue };
-                if self.addresses(&name).await.iter().any(|address| ours.contains(address)) {
-                    names.push(name);
-                }
-            }
-        }
-        names
+        let host = self.addresses(&self.host).await;
+        let known = host.is_some();
+        ours.extend(host.into_iter().flatten());
+        let domains = self.directory.domains();
+        let names = domains.iter().flat_map(|domain| {
+            let labels = self.labels.iter();
+            labels.filter_map(move |label| Domain::parse(&format!("{label}.{domain}")).ok())
+        });
+        let looks: Vec<_> = names.map(|name| self.look(name, &ours, known)).collect();
+        // One after another, a few dead domains would hold everything up for minutes.
+        stream::iter(looks).buffered(AT_ONCE).collect().await
     }
 }
 
@@ -219,5 +238,77 @@ fn view(status: Status) -> AcmeView {
             })
             .collect(),
         refused: status.refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+    use std::collections::HashMap;
+    use wardpost_dns::{Dnssec, FakeResolver};
+    use wardpost_store::Store;
+
+    fn name(text: &str) -> Domain {
+        Domain::parse(text).unwrap()
+    }
+
+    fn here() -> IpAddr {
+        "192.0.2.1".parse().unwrap()
+    }
+
+    /// Two domains; the names of the first lead here, as our host's does, and those of the second do not exist.
+    async fn leading(resolver: Arc<dyn Resolver>) -> Leading {
+        let directory = Directory::open(Store::in_memory(), &name("clinic.test")).await.unwrap();
+        directory.add_domain(&name("ward.test")).await.unwrap();
+        Leading {
+            host: name("mail.clinic.test"),
+            addresses: Vec::new(),
+            directory,
+            resolver,
+            labels: vec!["mta-sts", "autoconfig"],
+        }
+    }
+
+    fn dns() -> FakeResolver {
+        let dns = FakeResolver::new();
+        for host in ["mail.clinic.test", "mta-sts.clinic.test", "autoconfig.clinic.test"] {
+            dns.set_addresses(&name(host), &[here()], Dnssec::Indeterminate);
+        }
+        dns
+    }
+
+    #[tokio::test]
+    async fn silence_about_a_name_is_no_answer() {
+        const NAMES: [&str; 4] = [
+            "mta-sts.clinic.test",
+            "autoconfig.clinic.test",
+            "mta-sts.ward.test",
+            "autoconfig.ward.test",
+        ];
+        let dns = dns();
+        let leading = leading(Arc::new(dns.clone())).await;
+        let found = async || {
+            let found: HashMap<_, _> = leading.others().await.into_iter().collect();
+            assert_eq!(found.len(), NAMES.len());
+            NAMES.map(|known| found[&name(known)])
+        };
+        let (yes, no) = (Some(true), Some(false));
+        assert_eq!(found().await, [yes, yes, no, no]);
+        for error in [DnsError::Temporary("no answer".into()), DnsError::Bogus] {
+            dns.fail_addresses(&name("autoconfig.clinic.test"), error.clone());
+            dns.fail_addresses(&name("mta-sts.ward.test"), error);
+            assert_eq!(found().await, [yes, None, None, no]);
+        }
+        // That there is nothing is an answer, and so is another address.
+        dns.fail_addresses(&name("mta-sts.clinic.test"), DnsError::NoSuchDomain);
+        dns.set_addresses(&name("autoconfig.clinic.test"), &[], Dnssec::Indeterminate);
+        let elsewhere = ["192.0.2.2".parse().unwrap()];
+        dns.set_addresses(&name("mta-sts.ward.test"), &elsewhere, Dnssec::Indeterminate);
+        assert_eq!(found().await, [no, no, no, no]);
+        // But not when nobody says where we are.
+        dns.fail_addresses(&name("mail.clinic.test"), DnsError::Bogus);
+        assert_eq!(found().await, [no, no, None, no]);
     }
 }
