@@ -16,6 +16,7 @@ mod words;
 
 pub use check::Check;
 pub use judge::judge;
+pub use words::{time, wrap};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use crate::facts::{
     Call, DnsFacts, DnsValidation, Facts, Found, HostFacts, OwnAnswer, PortInFacts, PortOutFacts,
     ReverseFacts, Tls,
 };
-use crate::words::{bad, good, joined, moment, shown, time, unknown, warning};
+use crate::words::{bad, good, joined, mend_dnssec, moment, shown, time, unknown, warning};
 use crate::{Check, Finding};
 use std::net::IpAddr;
 use wardpost_mail::Domain;
@@ -145,13 +145,6 @@ fn enter_only(domain: &Domain, name: &Domain, addresses: &[IpAddr]) -> String {
     format!(
         "Open the DNS page of the company where the domain {domain} was bought, and enter for the name {name} a \
          record of type {what}."
-    )
-}
-
-fn mend_dnssec(domain: &Domain) -> String {
-    format!(
-        "Call the company where the domain {domain} was bought, and say: \"DNSSEC of our domain is \
-         broken, the DS record does not fit the zone; please mend it or switch DNSSEC off\"."
     )
 }
 

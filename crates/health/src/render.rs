@@ -1,5 +1,6 @@
 //! A report for people who read it on a terminal.
 
+use crate::words::hanging;
 use crate::{Finding, Report, State};
 use std::fmt;
 
@@ -54,22 +55,7 @@ fn one(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
 
 /// Writes words in lines of no more than [`WIDTH`] characters, save for words that are longer.
 fn wrapped(f: &mut fmt::Formatter<'_>, first: &str, rest: &str, text: &str) -> fmt::Result {
-    let mut line = first.to_owned();
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        let width = line.chars().count() + usize::from(!empty) + word.chars().count();
-        if !empty && width > WIDTH {
-            writeln!(f, "{line}")?;
-            line = rest.to_owned();
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    writeln!(f, "{line}")
+    hanging(first, rest, text, WIDTH).iter().try_for_each(|line| writeln!(f, "{line}"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{Check, Finding, State};
 use jiff::Timestamp;
+use wardpost_mail::Domain;
 
 /// Longest piece of somebody else's text that is repeated, in characters.
 const LONGEST: usize = 160;
@@ -74,14 +75,46 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// A length of time in its largest unit, rounded down.
-pub(crate) fn time(seconds: u64) -> String {
+/// A length of time in its largest unit, rounded down: `90 seconds`, `2 hours`.
+pub fn time(seconds: u64) -> String {
     match seconds {
         0..=119 => count(seconds, "second", "seconds"),
         120..=7199 => count(seconds / 60, "minute", "minutes"),
         7200..=172_799 => count(seconds / 3600, "hour", "hours"),
         _ => count(seconds / 86_400, "day", "days"),
     }
+}
+
+/// Words on lines of at most `width` characters, save for words that are longer.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    hanging("", "", text, width)
+}
+
+/// The same, with what stands before the first line and before the others.
+pub(crate) fn hanging(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
+    let (mut lines, mut line, mut empty) = (Vec::new(), first.to_owned(), true);
+    for word in text.split_whitespace() {
+        let so_far = line.chars().count() + usize::from(!empty) + word.chars().count();
+        if !empty && so_far > width {
+            lines.push(std::mem::replace(&mut line, rest.to_owned()));
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// What to do about wrong signatures in a domain's zone.
+pub(crate) fn mend_dnssec(domain: &Domain) -> String {
+    format!(
+        "Call the company where the domain {domain} was bought, and say: \"DNSSEC of our domain is \
+         broken, the DS record does not fit the zone; please mend it or switch DNSSEC off\"."
+    )
 }
 
 /// A day, UTC.
@@ -119,6 +152,14 @@ mod tests {
         assert_eq!(shown("v=spf1\r\n include:x.test\u{7} -all"), "v=spf1 include:x.test -all");
         assert_eq!(shown("rua=mailto:joe@home.test; p=none"), "… p=none");
         assert_eq!(shown(&"é".repeat(1000)).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn words_are_wrapped_where_they_must() {
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap(" ab  cd ef ", 5), ["ab cd", "ef"]);
+        assert_eq!(wrap("a éééééé bc", 4), ["a", "éééééé", "bc"]);
+        assert_eq!(hanging("- ", "    ", "ab cd ef", 7), ["- ab cd", "    ef"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod mail;
 mod texts;
 
 use crate::facts::{Facts, Found, Phase, RecordFacts, RecordKind};
-use crate::words::{bad, finding, good, joined, shown, unknown, warning};
+use crate::words::{bad, finding, good, joined, mend_dnssec, shown, unknown, warning};
 use crate::{Check, Finding, State};
 
 /// Which check a record belongs to.
@@ -81,7 +81,7 @@ fn hindered(check: Check, group: &[&RecordFacts]) -> Option<Finding> {
              forged.",
             label(record)
         );
-        return Some(bad(check, says, mend_dnssec(record)));
+        return Some(bad(check, says, mend_dnssec(&record.domain)));
     }
     let record = with(&Found::NoAnswer)?;
     let says = format!("No DNS server answered the question for the record \"{}\".", label(record));
@@ -96,14 +96,6 @@ fn worst(findings: impl Iterator<Item = Finding>) -> Option<Finding> {
 /// `mail.clinic.example A`.
 fn label(record: &RecordFacts) -> String {
     format!("{} {}", record.name, record.type_name)
-}
-
-fn mend_dnssec(record: &RecordFacts) -> String {
-    format!(
-        "Call the company where the domain {} was bought, and say: \"DNSSEC of our domain is broken, the DS \
-         record does not fit the zone; please mend it or switch DNSSEC off\".",
-        record.domain
-    )
 }
 
 /// How to put a record in.

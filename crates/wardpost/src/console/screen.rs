@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use wardpost_admin::{ConsoleView, ServingView, SetUpView, Stage};
+use wardpost_health::{time, wrap};
 
 /// Columns and lines of the smallest screen.
 const WIDTH: usize = 80;
@@ -164,12 +165,7 @@ fn below(stage: &ServingView, urls: &[String], fingerprint: &str) -> Page {
 
 fn since(age: Option<u64>, words: &str) -> String {
     let Some(age) = age else { return String::new() };
-    let text = match age {
-        0..120 => "a moment".to_owned(),
-        120..7200 => format!("{} minutes", age / 60),
-        7200..172_800 => format!("{} hours", age / 3600),
-        _ => format!("{} days", age / 86_400),
-    };
+    let text = if age < 120 { "a moment".to_owned() } else { time(age) };
     format!("{words}{text}")
 }
 
@@ -246,23 +242,6 @@ impl Page {
         // One line less than there are: a line end in the last one would move everything up.
         self.0.into_iter().take(HEIGHT - 1).map(line).collect()
     }
-}
-
-/// Words on lines of at most `width` characters.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().map_or(0, |line| line.chars().count());
-        match lines.last_mut() {
-            Some(line) if last == 0 => line.push_str(word),
-            Some(line) if last + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
