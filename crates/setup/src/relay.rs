@@ -1,4 +1,7 @@
 //! Trying a smarthost: connects, encrypts, checks the certificate, logs in, and says good-bye.
+//!
+//! As in the courier, a [`Talk`] is typed by what it runs over: there is no log-in but over a
+//! [`SecureChannel`].
 
 use crate::world::RelayLook;
 use std::net::{IpAddr, SocketAddr};
@@ -8,9 +11,9 @@ use tokio::net::TcpStream;
 use wardpost_dns::{DnsError, Resolver};
 use wardpost_mail::{Domain, Reply, TlsGrade};
 use wardpost_net::{ClientTls, Stream};
-use wardpost_pins::Smarthost;
+use wardpost_pins::{Login, Smarthost};
 use wardpost_smtp::{ClientEvent, ClientSession};
-use wardpost_verdict::{HandshakeFacts, Observation, Roots, grade};
+use wardpost_verdict::{Floor, HandshakeFacts, Observation, Roots, SecureChannel, Verdict, grade};
 
 /// How long the whole try may take.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -51,7 +54,7 @@ impl Trial<'_> {
     async fn talk(&self, relay: &Smarthost) -> Result<String, Trouble> {
         let host = &relay.host;
         let stream = self.connect(host, relay.port).await?;
-        let mut talk = Talk { stream, session: ClientSession::new(self.hostname), host };
+        let mut talk = Talk { wire: stream, session: ClientSession::new(self.hostname), host };
         if relay.port != IMPLICIT {
             talk.expect("the greeting").await?;
             talk.ehlo().await?;
@@ -66,16 +69,10 @@ impl Trial<'_> {
             talk.session.starttls();
             talk.expect("STARTTLS").await?;
         }
-        let (mut talk, facts) = talk.encrypted(self.tls).await?;
+        let (talk, facts) = talk.encrypted(self.tls).await?;
         let version = facts.version;
         let verdict = grade(host, &Observation::Completed(facts), self.roots, SystemTime::now());
-        if verdict.grade() < TlsGrade::T3 {
-            return Err(format!(
-                "{host} encrypts, but its certificate cannot be trusted: {}. No password was sent. Please \
-                 check the name: it must be the one that your provider’s instructions give.",
-                verdict.explain().trim_end_matches('.')
-            ));
-        }
+        let mut talk = talk.admitted(verdict)?;
         if relay.port == IMPLICIT {
             talk.expect("the greeting").await?;
         }
@@ -83,22 +80,7 @@ impl Trial<'_> {
         let mut says =
             format!("{host} answers, encrypts with {version}, and its certificate is valid.");
         if let Some(login) = &relay.login {
-            if !talk.session.capabilities().auth_plain {
-                return Err(format!(
-                    "{host} does not let anybody log in with a password on port {}. Please ask your \
-                     provider for the right port.",
-                    relay.port
-                ));
-            }
-            talk.session.auth_plain(&login.user, &login.password);
-            let reply = talk.reply().await?;
-            if !reply.is_positive() {
-                return Err(format!(
-                    "{host} did not take the user name and password (it says {}). Please type them \
-                     again as your provider gave them to you.",
-                    reply.code
-                ));
-            }
+            talk.log_in(login, relay.port).await?;
             says.push_str(" It took the user name and the password.");
         }
         if !relay.trusted_onward && !talk.session.capabilities().require_tls {
@@ -149,14 +131,32 @@ impl Trial<'_> {
     }
 }
 
+/// What a conversation runs over.
+trait Wire {
+    /// The connection.
+    fn wire(&mut self) -> &mut Stream;
+}
+
+impl Wire for Stream {
+    fn wire(&mut self) -> &mut Stream {
+        self
+    }
+}
+
+impl Wire for SecureChannel<Stream> {
+    fn wire(&mut self) -> &mut Stream {
+        self.stream_mut()
+    }
+}
+
 /// A conversation on its way.
-struct Talk<'a> {
-    stream: Stream,
+struct Talk<'a, W> {
+    wire: W,
     session: ClientSession,
     host: &'a Domain,
 }
 
-impl Talk<'_> {
+impl<W: Wire> Talk<'_, W> {
     async fn ehlo(&mut self) -> Result<(), Trouble> {
         self.session.ehlo();
         self.expect("EHLO").await
@@ -191,7 +191,7 @@ impl Talk<'_> {
                 ) => return Ok(reply),
                 Some(_) => {}
                 None => {
-                    let length = self.stream.read(&mut buffer).await.unwrap_or(0);
+                    let length = self.wire.wire().read(&mut buffer).await.unwrap_or(0);
                     if length == 0 {
                         return Err(self.hung_up());
                     }
@@ -209,9 +209,10 @@ impl Talk<'_> {
         if output.expose().is_empty() {
             return Ok(());
         }
+        let wire = self.wire.wire();
         let written = async {
-            self.stream.write_all(output.expose()).await?;
-            self.stream.flush().await
+            wire.write_all(output.expose()).await?;
+            wire.flush().await
         };
         written.await.map_err(|_| self.hung_up())
     }
@@ -223,19 +224,62 @@ impl Talk<'_> {
             self.host
         )
     }
+}
 
+impl<'a> Talk<'a, Stream> {
     /// Shakes hands. What was said in clear counts no more.
     async fn encrypted(mut self, tls: &ClientTls) -> Result<(Self, HandshakeFacts), Trouble> {
         let host = self.host;
         self.session.tls_started().map_err(|_| {
             format!("{host} said more than it may before the encryption began: somebody stands in between.")
         })?;
-        let (stream, facts) = self.stream.upgrade_client(tls, host, &[]).await.map_err(|error| {
+        let (wire, facts) = self.wire.upgrade_client(tls, host, &[]).await.map_err(|error| {
             format!(
                 "{host} could not agree on encryption with us ({error}). The port may be wrong: 465 is \
                  encrypted from the start, 587 after a word."
             )
         })?;
-        Ok((Self { stream, ..self }, facts))
+        Ok((Self { wire, ..self }, facts))
+    }
+
+    /// Goes on with a server whose certificate is good for a password.
+    fn admitted(self, verdict: Verdict) -> Result<Talk<'a, SecureChannel<Stream>>, Trouble> {
+        let Self { wire, session, host } = self;
+        match verdict.admit(wire, Floor::new(TlsGrade::T3)) {
+            Ok(wire) => Ok(Talk { wire, session, host }),
+            Err(below) => Err(format!(
+                "{host} encrypts, but its certificate cannot be trusted: {}. No password was sent. Please \
+                 check the name: it must be the one that your provider’s instructions give.",
+                below.verdict.explain().trim_end_matches('.')
+            )),
+        }
     }
 }
+
+impl Talk<'_, SecureChannel<Stream>> {
+    /// Logs in (RFC 4954). Possible only here: the password is for a server whose certificate was verified.
+    async fn log_in(&mut self, login: &Login, port: u16) -> Result<(), Trouble> {
+        let host = self.host;
+        if !self.session.capabilities().auth_plain {
+            return Err(format!(
+                "{host} does not let anybody log in with a password on port {port}. Please ask your \
+                 provider for the right port."
+            ));
+        }
+        self.session.auth_plain(&login.user, &login.password);
+        let reply = self.reply().await?;
+        // Nothing else is a yes (RFC 4954 §6), to the courier neither.
+        if reply.code == 235 {
+            return Ok(());
+        }
+        Err(format!(
+            "{host} did not take the user name and password (it says {}). Please type them again as your \
+             provider gave them to you.",
+            reply.code
+        ))
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;
