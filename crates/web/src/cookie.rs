@@ -5,20 +5,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 /// Cookies of one name that are looked at in one request.
 const MOST: usize = 16;
 
-/// When a browser sends a cookie with requests that another site caused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SameSite {
-    /// Never.
-    Strict,
-    /// When a person follows a link; with forms never.
-    Lax,
-}
-
-/// A cookie's name and how browsers are to treat it.
+/// A cookie by its name. Browsers never send it with requests that another site caused.
 #[derive(Debug, Clone, Copy)]
 pub struct Cookie {
     name: &'static str,
-    same_site: SameSite,
 }
 
 impl Cookie {
@@ -29,7 +19,7 @@ impl Cookie {
     /// When the name begins otherwise: at compile time, in a constant.
     pub const fn for_host(name: &'static str) -> Self {
         assert!(begins_with(name, b"__Host-"), "the name must begin with __Host-");
-        Self { name, same_site: SameSite::Strict }
+        Self { name }
     }
 
     /// A cookie that belongs to some paths: its name must begin with `__Secure-`, which browsers take
@@ -39,12 +29,7 @@ impl Cookie {
     /// When the name begins otherwise: at compile time, in a constant.
     pub const fn for_paths(name: &'static str) -> Self {
         assert!(begins_with(name, b"__Secure-"), "the name must begin with __Secure-");
-        Self { name, same_site: SameSite::Strict }
-    }
-
-    /// The same, sent otherwise than [`SameSite::Strict`].
-    pub const fn same_site(self, same_site: SameSite) -> Self {
-        Self { same_site, ..self }
+        Self { name }
     }
 
     /// The `Set-Cookie` value that gives the cookie `value`, for `path` and what is below it, until the
@@ -59,9 +44,8 @@ impl Cookie {
     }
 
     fn header(&self, path: &str, value: &str, age: &str) -> HeaderValue {
-        let (name, same_site) = (self.name, self.same_site);
-        let text =
-            format!("{name}={value}; Path={path};{age} Secure; HttpOnly; SameSite={same_site:?}");
+        let name = self.name;
+        let text = format!("{name}={value}; Path={path};{age} Secure; HttpOnly; SameSite=Strict");
         HeaderValue::from_str(&text).unwrap_or_else(|_| unreachable!("base64url in a cookie"))
     }
 
@@ -118,8 +102,8 @@ mod tests {
             "__Host-test=x; Path=/; Secure; HttpOnly; SameSite=Strict"
         );
         assert_eq!(
-            COOKIE.same_site(SameSite::Lax).remove("/"),
-            "__Host-test=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
+            COOKIE.remove("/"),
+            "__Host-test=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
         );
     }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use data_encoding::BASE64URL_NOPAD;
 
 /// The cookie that forms are tied to.
-pub const FORM_COOKIE: Cookie = Cookie::for_host("__Host-form");
+const FORM_COOKIE: Cookie = Cookie::for_host("__Host-form");
 /// Characters of a cookie that we made.
 const COOKIE_LENGTH: usize = 22;
 

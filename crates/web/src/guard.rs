@@ -5,7 +5,7 @@ use axum::response::Response;
 
 /// What pages may do: show our own style, and send forms to us. No script, no picture, no frame but
 /// our own, and nobody may frame us.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
      frame-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The same, and our own script files.

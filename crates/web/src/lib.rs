@@ -24,9 +24,9 @@ mod sessions;
 mod shell;
 mod site;
 
-pub use cookie::{Cookie, SameSite};
-pub use form::{FORM_COOKIE, FormSeal};
-pub use guard::{PAGE_POLICY, with_script};
+pub use cookie::Cookie;
+pub use form::FormSeal;
+pub use guard::with_script;
 pub use host::asked_host;
 pub use pace::Pace;
 pub use page::{page, plain, size, trouble};

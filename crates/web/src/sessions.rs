@@ -12,7 +12,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How often sessions that are over are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration =
+    if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(60) };
 
 /// How much and how long.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,13 @@ pub struct Bounds {
 pub struct Sessions<T> {
     bounds: Bounds,
     gauge: IntGauge,
-    entries: Mutex<HashMap<[u8; 32], Entry<T>>>,
+    held: Mutex<Held<T>>,
+}
+
+struct Held<T> {
+    entries: HashMap<[u8; 32], Entry<T>>,
+    /// Whether a task looks for those that are over: there is never more than one.
+    sweeping: bool,
 }
 
 struct Entry<T> {
@@ -44,22 +51,24 @@ struct Entry<T> {
 impl<T: Send + Sync + 'static> Sessions<T> {
     /// No sessions yet; `gauge` follows how many there are.
     pub fn new(bounds: Bounds, gauge: IntGauge) -> Arc<Self> {
-        Arc::new(Self { bounds, gauge, entries: Mutex::new(HashMap::new()) })
+        let held = Held { entries: HashMap::new(), sweeping: false };
+        Arc::new(Self { bounds, gauge, held: Mutex::new(held) })
     }
 
     /// Begins a session; the answer is its ticket. Needs a tokio runtime.
     pub fn begin(self: &Arc<Self>, value: Arc<T>, weight: usize) -> String {
         let ticket = random(32);
         let now = Instant::now();
-        let first = {
-            let mut entries = self.entries.lock();
-            self.sweep(&mut entries, now);
-            self.make_room(&mut entries, weight);
+        let sweeping = {
+            let mut held = self.held.lock();
+            let entries = &mut held.entries;
+            self.sweep(entries, now);
+            self.make_room(entries, weight);
             entries.insert(hash(&ticket), Entry { value, weight, begun: now, seen: now });
             self.gauge.set(entries.len() as i64);
-            entries.len() == 1
+            std::mem::replace(&mut held.sweeping, true)
         };
-        if first {
+        if !sweeping {
             tokio::spawn(forget_in_time(Arc::downgrade(self)));
         }
         ticket
@@ -77,8 +86,8 @@ impl<T: Send + Sync + 'static> Sessions<T> {
 
     fn get(&self, ticket: &str, wanted: impl Fn(&T) -> bool, used: bool) -> Option<Arc<T>> {
         let now = Instant::now();
-        let mut entries = self.entries.lock();
-        let entry = entries.get_mut(&hash(ticket))?;
+        let mut held = self.held.lock();
+        let entry = held.entries.get_mut(&hash(ticket))?;
         if entry.is_over(&self.bounds, now) || !wanted(&entry.value) {
             return None;
         }
@@ -90,14 +99,9 @@ impl<T: Send + Sync + 'static> Sessions<T> {
 
     /// Ends every session that `which` says yes to.
     pub fn end(&self, which: impl Fn(&T) -> bool) {
-        let mut entries = self.entries.lock();
-        entries.retain(|_, entry| !which(&entry.value));
-        self.gauge.set(entries.len() as i64);
-    }
-
-    /// How many sessions there are.
-    pub fn count(&self) -> usize {
-        self.entries.lock().len()
+        let mut held = self.held.lock();
+        held.entries.retain(|_, entry| !which(&entry.value));
+        self.gauge.set(held.entries.len() as i64);
     }
 
     fn sweep(&self, entries: &mut HashMap<[u8; 32], Entry<T>>, now: Instant) {
@@ -131,10 +135,11 @@ async fn forget_in_time<T: Send + Sync + 'static>(sessions: Weak<Sessions<T>>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(sessions) = sessions.upgrade() else { return };
-        let mut entries = sessions.entries.lock();
-        sessions.sweep(&mut entries, Instant::now());
-        sessions.gauge.set(entries.len() as i64);
-        if entries.is_empty() {
+        let mut held = sessions.held.lock();
+        sessions.sweep(&mut held.entries, Instant::now());
+        sessions.gauge.set(held.entries.len() as i64);
+        if held.entries.is_empty() {
+            held.sweeping = false;
             return;
         }
     }
@@ -146,6 +151,10 @@ mod tests {
 
     fn sessions(bounds: Bounds) -> Arc<Sessions<u32>> {
         Sessions::new(bounds, IntGauge::new("test", "test").unwrap())
+    }
+
+    fn count(sessions: &Sessions<u32>) -> usize {
+        sessions.held.lock().entries.len()
     }
 
     const BOUNDS: Bounds = Bounds {
@@ -166,7 +175,26 @@ mod tests {
         assert!(sessions.find("", |_| true).is_none());
         sessions.end(|n| *n == 1);
         assert!(sessions.find(&one, |_| true).is_none());
-        assert_eq!((sessions.count(), sessions.gauge.get()), (1, 1));
+        assert_eq!((count(&sessions), sessions.gauge.get()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn one_task_at_most_looks_for_sessions_that_are_over() {
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let sessions = sessions(BOUNDS);
+        for _ in 0..2 {
+            for n in 0..20 {
+                sessions.begin(Arc::new(n), 1);
+                sessions.end(|_| true);
+            }
+            assert_eq!(tasks(), 1);
+            // It ends when there is nothing to look for, and another begins with the next session.
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while tasks() > 0 {
+                assert!(Instant::now() < deadline);
+                tokio::time::sleep(SWEEP).await;
+            }
+        }
     }
 
     #[tokio::test]
@@ -200,6 +228,6 @@ mod tests {
         assert!(sessions.look(&tickets[0], |_| true).is_some());
         assert!(sessions.look(&tickets[1], |_| true).is_none(), "too many");
         sessions.begin(Arc::new(10), 95);
-        assert_eq!(sessions.count(), 1, "too heavy");
+        assert_eq!(count(&sessions), 1, "too heavy");
     }
 }
