@@ -102,6 +102,13 @@ impl Book {
         }
     }
 
+    /// Whether nobody else may look after the box.
+    pub(crate) fn is_only_administrator(&self, id: AccountId) -> bool {
+        let mut people = self.people.values().map(|person| &person.account);
+        let is = self.people.get(&id).is_some_and(|person| person.account.administrator);
+        is && !people.any(|other| other.administrator && other.id != id)
+    }
+
     /// The account whose own address this is, in folded form.
     pub(crate) fn by_address(&self, folded: &Address) -> Option<&Arc<Person>> {
         self.people.get(self.addresses.get(folded)?)

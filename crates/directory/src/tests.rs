@@ -536,7 +536,9 @@ async fn there_is_always_an_administrator_if_there_was_one() {
     let lee = add(&directory, "lee").await;
     directory.set_administrator(dana, false).await.unwrap();
     directory.set_administrator(dana, true).await.unwrap();
+    assert!(directory.is_only_administrator(dana) && !directory.is_only_administrator(lee));
     directory.set_administrator(lee, true).await.unwrap();
+    assert!(!directory.is_only_administrator(dana) && !directory.is_only_administrator(lee));
     // Both at once: one of the two stays.
     let (one, other) =
         tokio::join!(directory.set_administrator(dana, false), directory.remove_account(lee));
@@ -548,6 +550,7 @@ async fn there_is_always_an_administrator_if_there_was_one() {
     for account in rest {
         directory.remove_account(account.id).await.unwrap();
     }
+    assert!(directory.is_only_administrator(last[0].id));
     for refused in [
         directory.set_administrator(last[0].id, false).await,
         directory.remove_account(last[0].id).await,
@@ -596,8 +599,9 @@ async fn administrators_are_made_and_unmade() {
     directory.set_administrator(dana, true).await.unwrap();
     directory.set_administrator(lee, false).await.unwrap();
     for directory in [&directory, &open(&store).await] {
-        assert!(directory.account(dana).unwrap().administrator);
-        assert!(!directory.account(lee).unwrap().administrator);
+        let [dana, lee] = [dana, lee].map(|id| directory.account(id).unwrap());
+        assert!(dana.administrator && !lee.administrator);
+        assert_eq!((&*dana.called(), &*lee.called()), ("Somebody", "lee@clinic.test"));
         assert!(login(directory, "lee", PASSWORD).await.is_ok());
     }
     let nobody = directory.set_administrator(AccountId(99), true).await;

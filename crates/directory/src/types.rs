@@ -1,5 +1,6 @@
 //! What the directory tells about people, addresses and keys.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,16 @@ pub struct Account {
     /// Whether signing in on a page wants a code from an authenticator app, too. Mail programs then
     /// need app passwords.
     pub second_factor: bool,
+}
+
+impl Account {
+    /// What to call the person: the name, or the address if there is none.
+    pub fn called(&self) -> Cow<'_, str> {
+        match self.name.trim() {
+            "" => self.address.to_string().into(),
+            name => name.into(),
+        }
+    }
 }
 
 /// What it takes to make an account.

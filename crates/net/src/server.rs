@@ -298,7 +298,7 @@ impl ServerTls {
         self.current.identity.load().facts.clone()
     }
 
-    /// The certificate in use itself, in DER: for its fingerprint.
+    /// The certificate in use itself, in DER.
     pub fn certificate_der(&self) -> Vec<u8> {
         self.current.identity.load().key.cert.first().map(|der| der.to_vec()).unwrap_or_default()
     }

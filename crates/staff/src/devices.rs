@@ -158,10 +158,7 @@ pub(crate) async fn add(
             *who.visitor.connecting.lock() = Some(staff.links.begin(link, 1));
             Redirect::to("/staff/phone/new").into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: an app password could not be made");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an app password could not be made", &error),
     }
 }
 
@@ -214,9 +211,6 @@ pub(crate) async fn remove(
             staff.links.end(|link| link.account == who.account.id && link.name == device.name);
             Redirect::to("/staff/phone?removed").into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: an app password could not be taken away");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an app password could not be taken away", &error),
     }
 }

@@ -101,10 +101,7 @@ pub(crate) async fn begin(
             *who.visitor.new_factor.lock() = Some(secret);
             Redirect::to("/staff/second-factor/new").into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: a second factor could not be made");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("a second factor could not be made", &error),
     }
 }
 
@@ -136,9 +133,6 @@ pub(crate) async fn finish(
             staff.end_sessions(who.account.id, Some(&who));
             Redirect::to("/staff/second-factor?done").into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: a second factor could not be set");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("a second factor could not be set", &error),
     }
 }

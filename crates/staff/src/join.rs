@@ -63,10 +63,7 @@ pub(crate) async fn join(
         Err(DirectoryError::NoSuchInvitation | DirectoryError::AddressTaken) => {
             return staff.no_invitation();
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: an invitation could not be accepted");
-            return staff.trouble();
-        }
+        Err(error) => return staff.broken("an invitation could not be accepted", &error),
     }
     let name = invitation.address.to_string();
     match directory.authenticate(&name, &form.password, connection.peer, Way::Page).await {

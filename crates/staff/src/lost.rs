@@ -83,8 +83,8 @@ pub(crate) async fn password(
 enum Failed {
     /// For the form.
     Say(StatusCode, String),
-    /// The log says what.
-    Trouble,
+    /// Something of ours is broken: what could not be done, and why.
+    Trouble(&'static str, DirectoryError),
 }
 
 async fn recover(
@@ -134,7 +134,7 @@ async fn recover(
             staff.plain(StatusCode::OK, "Your new password is set", text)
         }
         (Err(Failed::Say(status, error)), _) => again(status, error),
-        (Err(Failed::Trouble), _) => staff.trouble(),
+        (Err(Failed::Trouble(what, error)), _) => staff.broken(what, &error),
     }
 }
 
@@ -175,10 +175,7 @@ impl Staff {
                 let text = format!("Please choose another password: {why}.");
                 Err(Failed::Say(StatusCode::UNPROCESSABLE_ENTITY, text))
             }
-            Err(error) => {
-                tracing::error!(%error, "staff: an account could not be recovered");
-                Err(Failed::Trouble)
-            }
+            Err(error) => Err(Failed::Trouble("an account could not be recovered", error)),
         }
     }
 
@@ -199,10 +196,7 @@ impl Staff {
         match directory.unlock_with_recovery(account.id, kit).await {
             Ok(unlocked) => Ok((account, unlocked)),
             Err(DirectoryError::WrongSecret | DirectoryError::NoSuchAccount) => Err(wrong()),
-            Err(error) => {
-                tracing::error!(%error, "staff: the recovery kit could not be tried");
-                Err(Failed::Trouble)
-            }
+            Err(error) => Err(Failed::Trouble("the recovery kit could not be tried", error)),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::Staff;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
+use std::fmt::Display;
 use wardpost_web::Shell;
 
 #[derive(Template)]
@@ -32,6 +33,12 @@ impl Staff {
         let text = "Something went wrong on our side, and nothing was changed. Please try again in a few \
                     minutes. If it goes on, tell whoever looks after the mail server.";
         self.plain(StatusCode::INTERNAL_SERVER_ERROR, "That did not work", text)
+    }
+
+    /// [`Staff::trouble`], with what could not be done and why in the log.
+    pub(crate) fn broken(&self, what: &str, error: &dyn Display) -> Response {
+        tracing::error!(%error, "staff: {what}");
+        self.trouble()
     }
 
     pub(crate) fn not_found(&self) -> Response {

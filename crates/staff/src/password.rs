@@ -71,10 +71,7 @@ pub(crate) async fn change(
         Err(DirectoryError::WeakPassword(why)) => {
             return odd(&format!("Please choose another password: {why}."));
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: a password could not be changed");
-            return staff.trouble();
-        }
+        Err(error) => return staff.broken("a password could not be changed", &error),
     }
     staff.end_sessions(who.account.id, None);
     match directory.authenticate(&address, &form.new, connection.peer, Way::Page).await {

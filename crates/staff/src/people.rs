@@ -32,14 +32,6 @@ impl Person {
     fn new(account: Account) -> Self {
         Self { since: words::day(account.created), account }
     }
-
-    /// What to call the person.
-    fn called(&self) -> String {
-        match self.account.name.trim() {
-            "" => self.account.address.to_string(),
-            name => name.to_owned(),
-        }
-    }
 }
 
 /// One open invitation in the list.
@@ -164,10 +156,7 @@ pub(crate) async fn invite(
             "There are 200 open invitations, and that is the most. Please take back those that are not \
              needed.",
         ),
-        Err(error) => {
-            tracing::error!(%error, "staff: an invitation could not be made");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an invitation could not be made", &error),
     }
 }
 
@@ -182,10 +171,7 @@ pub(crate) async fn withdraw(
         Ok(()) | Err(DirectoryError::NoSuchInvitation) => {
             Redirect::to("/admin/people?done=withdrawn").into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: an invitation could not be taken back");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an invitation could not be taken back", &error),
     }
 }
 
@@ -230,10 +216,7 @@ pub(crate) async fn cut_off(
             Redirect::to(&format!("{HERE}/{}?done=cut-off", id.0)).into_response()
         }
         Err(DirectoryError::NoSuchAccount) => staff.not_found(),
-        Err(error) => {
-            tracing::error!(%error, "staff: an account could not be cut off");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an account could not be cut off", &error),
     }
 }
 
@@ -250,10 +233,7 @@ pub(crate) async fn administrator(
         Err(DirectoryError::LastAdministrator) => {
             staff.person_page(&who, id, StatusCode::CONFLICT, None, Some(LAST_ADMINISTRATOR))
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: an administrator could not be set");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an administrator could not be set", &error),
     }
 }
 
@@ -289,10 +269,7 @@ pub(crate) async fn remove(
             Redirect::to("/admin/people?done=removed").into_response()
         }
         Err(DirectoryError::LastAdministrator) => again(StatusCode::CONFLICT, LAST_ADMINISTRATOR),
-        Err(error) => {
-            tracing::error!(%error, "staff: an account could not be removed");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("an account could not be removed", &error),
     }
 }
 
@@ -307,7 +284,7 @@ impl Staff {
     ) -> Response {
         let directory = &self.parts.directory;
         let mut people: Vec<_> = directory.accounts().into_iter().map(Person::new).collect();
-        people.sort_by_key(|person| person.called().to_lowercase());
+        people.sort_by_key(|person| person.account.called().to_lowercase());
         let list = List {
             shell: &self.shell,
             who,
@@ -353,17 +330,11 @@ impl Staff {
             here: HERE,
             devices: self.parts.directory.app_passwords(id).len(),
             said,
-            only: self.is_only_administrator(&account),
+            only: self.parts.directory.is_only_administrator(id),
             oneself: id == who.account.id,
             person: Person::new(account),
             error,
         };
         page(status, &one)
-    }
-
-    fn is_only_administrator(&self, account: &Account) -> bool {
-        let accounts = self.parts.directory.accounts();
-        let others = accounts.iter().filter(|other| other.id != account.id);
-        account.administrator && !others.into_iter().any(|other| other.administrator)
     }
 }

@@ -67,14 +67,6 @@ impl SignedIn {
     pub(crate) fn is_our_form(&self, token: &str) -> bool {
         is_same(token, &self.visitor.form_token)
     }
-
-    /// What to call the person.
-    pub(crate) fn name(&self) -> String {
-        match self.account.name.trim() {
-            "" => self.account.address.to_string(),
-            name => name.to_owned(),
-        }
-    }
 }
 
 impl FromRequestParts<Arc<Staff>> for SignedIn {

@@ -57,10 +57,7 @@ pub(crate) async fn token(
             tracing::info!(account = %who.account.id, "staff: the token for the metrics was shown");
             staff.watch_page(&who, Some(token))
         }
-        Err(error) => {
-            tracing::error!(%error, "staff: the token for the metrics cannot be read");
-            staff.trouble()
-        }
+        Err(error) => staff.broken("the token for the metrics cannot be read", &error),
     }
 }
 
@@ -85,15 +82,15 @@ pub(crate) async fn certificate(
 
 impl Staff {
     fn watch_page(&self, who: &SignedIn, token: Option<Secret<String>>) -> Response {
-        let watching = &self.settings.watching;
+        let (watching, certificate) = (&self.settings.watching, self.parts.tls.certificate());
         let watch = Watch {
             shell: &self.shell,
             who,
             here: "/admin/watch",
             reach: reach(&watching.addresses),
             snippet: self.snippet(),
-            fingerprint: fingerprint(&self.parts.tls.certificate_der()),
-            untrusted: self.parts.tls.certificate().self_issued,
+            fingerprint: certificate.fingerprint_text(),
+            untrusted: certificate.self_issued,
             has_token: watching.token_file.is_some(),
             token,
             client_certificates: watching.client_certificates,
@@ -154,13 +151,6 @@ fn reach(addresses: &[SocketAddr]) -> Reach {
     }
 }
 
-/// The SHA-256 fingerprint of a certificate, as programs show it.
-fn fingerprint(der: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-    let octets = digest.as_ref().iter().map(|octet| format!("{octet:02X}"));
-    octets.collect::<Vec<_>>().join(":")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +161,5 @@ mod tests {
         assert_eq!(reach(&[]), Reach::Nowhere);
         assert_eq!(reach(&[at("127.0.0.1:9464"), at("[::1]:9464")]), Reach::ThisMachine);
         assert_eq!(reach(&[at("127.0.0.1:9464"), at("0.0.0.0:9464")]), Reach::Network);
-    }
-
-    #[test]
-    fn fingerprints_are_as_programs_show_them() {
-        let text = fingerprint(b"");
-        assert!(text.starts_with("E3:B0:C4:42:98:FC:1C:14:"));
-        assert_eq!(text.len(), 95);
     }
 }

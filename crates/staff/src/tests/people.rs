@@ -82,7 +82,10 @@ async fn there_is_always_an_administrator() {
     let mut robin = house.signed_in(ROBIN).await;
     let unasked = robin.post(&format!("{robins}/administrator"), &[("next", "yes")]).await;
     assert_eq!(unasked.status, StatusCode::FORBIDDEN, "nobody makes themselves one");
+    assert!(dana.get(&own).await.has("The only one."));
+    assert!(!dana.get(&robins).await.has("The only one."));
     assert_eq!(set(&mut dana, &robins, "yes").await, StatusCode::SEE_OTHER);
+    assert!(!dana.get(&own).await.has("The only one."));
     assert_eq!(set(&mut robin, &own, "no").await, StatusCode::SEE_OTHER);
     assert_eq!(dana.get("/admin/people").await.status, StatusCode::FORBIDDEN, "felt at once");
     assert_eq!(set(&mut robin, &robins, "no").await, StatusCode::CONFLICT);
