@@ -27,9 +27,9 @@ const NONCES: usize = 6;
 #[derive(Debug, Clone)]
 pub struct ExternalAccount {
     /// What the authority calls the key.
-    pub key_id: String,
+    key_id: String,
     /// The key.
-    pub hmac_key: Secret<Vec<u8>>,
+    hmac_key: Secret<Vec<u8>>,
 }
 
 impl ExternalAccount {

@@ -25,7 +25,7 @@ pub struct LeftOut {
     /// When it is tried again, Unix seconds.
     pub until: i64,
     /// How often it failed.
-    pub times: u32,
+    pub(crate) times: u32,
     /// What happened, in words.
     pub says: String,
     /// What to do about it.

@@ -1,4 +1,4 @@
-//! The words of [`Trouble`](crate::Trouble).
+//! The words of [`Trouble`](crate::trouble::Trouble).
 
 use crate::order::Way;
 use crate::schedule::MAX_ASKED;

@@ -44,27 +44,27 @@ const EVERY: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Our mail host name.
-    pub hostname: Domain,
+    hostname: Domain,
     /// The practice's first domain.
-    pub domain: Domain,
+    domain: Domain,
     /// Where the data lies.
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
     /// The port of other mail servers, and of ours as they see it.
-    pub smtp_port: u16,
+    smtp_port: u16,
     /// Whether we take mail from others at all.
-    pub takes_mail: bool,
+    takes_mail: bool,
     /// Our public addresses, where they are configured.
-    pub addresses: Vec<IpAddr>,
+    addresses: Vec<IpAddr>,
     /// Whose mail servers to call.
-    pub probe_hosts: Vec<Domain>,
+    probe_hosts: Vec<Domain>,
     /// Whom to ask for the time.
-    pub time_servers: Vec<TimeServer>,
+    time_servers: Vec<TimeServer>,
     /// When a message counts as late.
-    pub late: Duration,
+    late: Duration,
     /// Whether it is known where backups are to go.
-    pub backup_destination: bool,
+    backup_destination: bool,
     /// The system key is a file.
-    pub key_file: bool,
+    key_file: bool,
 }
 
 impl Settings {

@@ -14,4 +14,4 @@ mod settings;
 
 pub use answers::Clients;
 pub use profile::{Person, ProfileError};
-pub use settings::{Outgoing, Settings};
+pub use settings::Settings;

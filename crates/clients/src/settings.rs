@@ -23,11 +23,11 @@ pub struct Settings {
 
 /// One way to hand in mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Whether TLS comes with the first byte; with STARTTLS otherwise.
-    pub tls_at_once: bool,
+    pub(crate) tls_at_once: bool,
 }
 
 impl Settings {
@@ -45,7 +45,7 @@ impl Settings {
     }
 
     /// The ways to hand in mail, best first (RFC 8314 §3: TLS at once).
-    pub fn outgoing(&self) -> impl Iterator<Item = Outgoing> + use<> {
+    pub(crate) fn outgoing(&self) -> impl Iterator<Item = Outgoing> + use<> {
         let at_once = self.submissions.map(|port| Outgoing { port, tls_at_once: true });
         let later = self.submission.map(|port| Outgoing { port, tls_at_once: false });
         at_once.into_iter().chain(later)

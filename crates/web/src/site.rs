@@ -169,7 +169,7 @@ impl Site {
     }
 
     /// What the HTTP port answers.
-    pub fn clear_router(self: &Arc<Self>) -> Router {
+    fn clear_router(self: &Arc<Self>) -> Router {
         let site = Arc::clone(self);
         self.clear.clone().fallback(move |request: Request| async move {
             let asked = asked_host(request.uri(), request.headers());

@@ -245,13 +245,17 @@ mod tests {
         }
     }
 
+    fn id_text(id: RecordId) -> String {
+        serde_json::to_value(id).unwrap().as_str().unwrap().to_owned()
+    }
+
     fn lines(facts: &Facts, of: &str) -> Vec<String> {
         let dkim = [DkimKeyFacts {
             name: format!("wp1-e._domainkey.{of}"),
             record: "v=DKIM1; k=ed25519; p=AA".to_owned(),
             stage: DkimKeyStage::Signing,
         }];
-        let line = |it: Record| format!("{}: {} {} {}", it.id.name(), it.name, it.kind, it.value);
+        let line = |it: Record| format!("{}: {} {} {}", id_text(it.id), it.name, it.kind, it.value);
         records(facts, &domain(of), &dkim).into_iter().map(line).collect()
     }
 
@@ -302,7 +306,7 @@ mod tests {
             ..facts()
         };
         let all = records(&facts, &domain("clinic.test"), &[]);
-        let ids: Vec<&str> = all.iter().map(|record| record.id.name()).collect();
+        let ids: Vec<_> = all.iter().map(|record| id_text(record.id)).collect();
         assert_eq!(ids, ["mx", "spf", "dmarc", "tls-rpt", "address", "host-spf"]);
         let unknown: Vec<&Record> = all.iter().filter(|record| !record.is_known()).collect();
         assert_eq!(unknown.len(), 1);
@@ -316,13 +320,6 @@ mod tests {
             let facts = Facts { hostname: host.clone(), ..facts() };
             let all = records(&facts, &domain("clinic.test"), &[]);
             assert!(!all.iter().any(|it| it.kind == "CNAME" && it.name == host.as_str()));
-        }
-    }
-
-    #[test]
-    fn names_are_the_ones_in_json() {
-        for id in RecordId::ALL {
-            assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{}\"", id.name()));
         }
     }
 }

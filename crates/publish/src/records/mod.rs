@@ -7,13 +7,13 @@ mod zone;
 
 pub use authority::authority_of;
 pub use list::{dkim_record, records, tlsa_record};
-pub use zone::zone_text;
 
 use crate::{OwnPolicy, PlannedKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use wardpost_mail::Domain;
+use zone::zone_text;
 
 /// What the records are made from.
 #[derive(Debug, Clone)]
@@ -111,52 +111,6 @@ pub enum RecordId {
     Caa,
 }
 
-impl RecordId {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::Mx,
-        Self::Address,
-        Self::Spf,
-        Self::HostSpf,
-        Self::Dmarc,
-        Self::Dkim,
-        Self::MtaSts,
-        Self::MtaStsHost,
-        Self::TlsRpt,
-        Self::Tlsa,
-        Self::SrvImaps,
-        Self::SrvSubmissions,
-        Self::SrvSubmission,
-        Self::SrvAutodiscover,
-        Self::Autoconfig,
-        Self::Autodiscover,
-        Self::Caa,
-    ];
-
-    /// The name, as in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mx => "mx",
-            Self::Address => "address",
-            Self::Spf => "spf",
-            Self::HostSpf => "host-spf",
-            Self::Dmarc => "dmarc",
-            Self::Dkim => "dkim",
-            Self::MtaSts => "mta-sts",
-            Self::MtaStsHost => "mta-sts-host",
-            Self::TlsRpt => "tls-rpt",
-            Self::Tlsa => "tlsa",
-            Self::SrvImaps => "srv-imaps",
-            Self::SrvSubmissions => "srv-submissions",
-            Self::SrvSubmission => "srv-submission",
-            Self::SrvAutodiscover => "srv-autodiscover",
-            Self::Autoconfig => "autoconfig",
-            Self::Autodiscover => "autodiscover",
-            Self::Caa => "caa",
-        }
-    }
-}
-
 /// A DNS record to publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -219,7 +173,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The records as a zone file: see [`zone_text`].
+    /// The records as a zone file (RFC 1035 §5.1), for the zone of this domain. What does not belong into it, or
+    /// is not known, is there as a comment; so are the notes.
     pub fn zone(&self) -> String {
         zone_text(&self.domain, &self.records, &self.notes)
     }

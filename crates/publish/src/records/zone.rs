@@ -7,9 +7,8 @@ use wardpost_mail::Domain;
 /// Most octets of one string of a TXT record (RFC 1035 §3.3).
 const MAX_STRING: usize = 255;
 
-/// The records as a zone file (RFC 1035 §5.1), for the zone of this domain. What does not belong into it,
-/// or is not known, is there as a comment; so are the notes.
-pub fn zone_text(domain: &Domain, records: &[Record], notes: &[String]) -> String {
+/// What [`super::Listing::zone`] says.
+pub(super) fn zone_text(domain: &Domain, records: &[Record], notes: &[String]) -> String {
     let mut text = format!(
         "; {domain}: records to publish. The zone's own SOA and NS records are not here.\n\
          ; A time to live of an hour (3600) or less makes roll-overs quick.\n"
