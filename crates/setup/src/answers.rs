@@ -5,38 +5,38 @@ use wardpost_pins::Smarthost;
 
 /// The first question: who the practice is.
 #[derive(Debug, Clone)]
-pub struct Practice {
+pub(crate) struct Practice {
     /// Its name, as patients know it.
-    pub name: String,
+    pub(crate) name: String,
     /// What stands after the @ in its addresses.
-    pub domain: Domain,
+    pub(crate) domain: Domain,
     /// What this server is called.
-    pub hostname: Domain,
+    pub(crate) hostname: Domain,
 }
 
 /// The second: the first administrator.
 #[derive(Debug, Clone)]
-pub struct Administrator {
+pub(crate) struct Administrator {
     /// The person's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The person's address.
-    pub address: Address,
+    pub(crate) address: Address,
     /// The password.
-    pub password: Secret<String>,
+    pub(crate) password: Secret<String>,
 }
 
 /// The third: whom patients call, and who hears of trouble.
 #[derive(Debug, Clone)]
-pub struct Notices {
+pub(crate) struct Notices {
     /// The telephone number that patients read.
-    pub phone: String,
+    pub(crate) phone: String,
     /// The mail address of whoever looks after the server.
-    pub contact: Address,
+    pub(crate) contact: Address,
 }
 
 /// The fourth: how mail goes out.
 #[derive(Debug, Clone)]
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     /// Straight to each recipient's server.
     Direct,
     /// Through somebody else's server.
@@ -45,24 +45,24 @@ pub enum Outgoing {
 
 /// The fifth: where backups will go.
 #[derive(Debug, Clone)]
-pub struct Backups {
+pub(crate) struct Backups {
     /// In the practice's own words; `None` when that is still open.
-    pub destination: Option<String>,
+    pub(crate) destination: Option<String>,
 }
 
 /// All of them.
 #[derive(Debug, Clone)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// Who the practice is.
-    pub practice: Practice,
+    pub(crate) practice: Practice,
     /// The first administrator.
-    pub administrator: Administrator,
+    pub(crate) administrator: Administrator,
     /// The secret of the administrator's second factor, proven.
-    pub second_factor: Secret<Vec<u8>>,
+    pub(crate) second_factor: Secret<Vec<u8>>,
     /// Whom patients call, and who hears of trouble.
-    pub notices: Notices,
+    pub(crate) notices: Notices,
     /// How mail goes out.
-    pub outgoing: Outgoing,
+    pub(crate) outgoing: Outgoing,
     /// Where backups will go.
-    pub backups: Backups,
+    pub(crate) backups: Backups,
 }

@@ -2,7 +2,11 @@
 //!
 //! The configuration is written last, by rename: from then on, and not before, the server is set up. A
 //! mark in the data directory says that everything else in there is the work of a set-up on its way; if
-//! that was interrupted, the next one clears it away. Without the mark nothing is ever cleared away.
+//! that was interrupted, the next one clears it away. Without the mark, or beside a configuration, nothing
+//! is ever cleared away.
+//!
+//! So that it holds after a power cut, too, each step is on the disk before the next begins: the mark, the
+//! key and the data, the configuration and its name, and only then is the mark removed ([`settle`]).
 
 use crate::answers::{Answers, Outgoing};
 use crate::machine::Machine;
@@ -62,7 +66,7 @@ pub(crate) async fn apply(
         ))
     })?;
     // Whatever came into the directory while somebody typed is not ours to mark, and so to clear away.
-    let found = prepare(data).map_err(|error| written_words(data, &error))?;
+    let found = prepare(&machine.config_file, data).map_err(|error| written_words(data, &error))?;
     if found == Found::Data {
         return Err(NotApplied(format!(
             "{} holds data that was not there when the set-up began. It was not touched, and nothing was set up: \
@@ -86,7 +90,7 @@ pub(crate) async fn apply(
         Ok(()) => tracing::info!("set-up: the configuration is written"),
         Err(error) => {
             tracing::error!(%error, "set-up: not done; clearing away");
-            if let Err(error) = clear(data) {
+            if let Err(error) = clear(&machine.config_file, data) {
                 // The mark is still there: the next start does it.
                 tracing::error!(%error, "set-up: what was begun could not be cleared away");
             }
@@ -242,13 +246,14 @@ pub enum Found {
     Data,
 }
 
-/// Makes the data directory ready for a set-up: what an interrupted one left is cleared away.
+/// Makes the data directory ready for a set-up: what an interrupted one left is cleared away, unless there is
+/// a configuration in the end.
 ///
 /// # Errors
 /// When the directory cannot be made, read or cleared.
-pub fn prepare(data: &Path) -> io::Result<Found> {
-    fs::create_dir_all(data)?;
-    clear(data)?;
+pub fn prepare(config_file: &Path, data: &Path) -> io::Result<Found> {
+    make_folder(data)?;
+    clear(config_file, data)?;
     for entry in fs::read_dir(data)? {
         let name = entry?.file_name();
         if !NO_DATA.iter().any(|known| name == *known) {
@@ -258,18 +263,36 @@ pub fn prepare(data: &Path) -> io::Result<Found> {
     Ok(Found::Empty)
 }
 
+/// Makes a folder, if it is not there, and sees to it that a power cut does not take it away again.
+///
+/// # Errors
+/// When it cannot be made or synced.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = parent(folder);
+    make_folder(parent)?;
+    fs::create_dir(folder)?;
+    sync_directory(parent)
+}
+
 /// After the configuration is there: forgets the disk's recovery key if it was confirmed, and removes the
 /// mark. To be called at every start; it does nothing a second time.
 ///
 /// # Errors
-/// When a file cannot be removed or made.
-pub fn settle(data: &Path, disk: &Path) -> io::Result<()> {
+/// When a file cannot be removed or made, or it is not sure that the configuration outlasts a power cut:
+/// the mark is still there then.
+pub fn settle(config_file: &Path, data: &Path, disk: &Path) -> io::Result<()> {
     let mark = data.join(MARK);
     let said = match fs::read_to_string(&mark) {
         Ok(said) => said,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
+    // Without it the data could outlast its configuration, and would be no server's any more.
+    File::open(config_file)?.sync_all()?;
+    sync_directory(parent(config_file))?;
     if said == WITH_DISK_KEY {
         confirm(data)?;
         remove(&disk.join("recovery-key"))?;
@@ -295,8 +318,8 @@ fn mark(data: &Path, disk_key_confirmed: bool) -> io::Result<()> {
 }
 
 /// Clears away what an interrupted set-up left, if the mark says that there was one; the mark goes last.
-fn clear(data: &Path) -> io::Result<()> {
-    if !data.join(MARK).exists() {
+fn clear(config_file: &Path, data: &Path) -> io::Result<()> {
+    if !data.join(MARK).try_exists()? || is_there(config_file)? {
         return Ok(());
     }
     for entry in fs::read_dir(data)? {
@@ -316,17 +339,31 @@ fn clear(data: &Path) -> io::Result<()> {
     sync_directory(data)
 }
 
+/// Whether there is a configuration. What cannot be looked at is not taken for missing.
+fn is_there(config_file: &Path) -> io::Result<bool> {
+    match config_file.metadata() {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes the configuration whole or not at all.
 fn commit(file: &Path, text: &str) -> io::Result<()> {
     let new = file.with_extension("toml.new");
     remove(&new)?;
     write_synced(&new, text.as_bytes())?;
     fs::rename(&new, file)?;
-    // It is there now, and nothing may be cleared away any more.
-    if let Err(error) = sync_directory(file.parent().unwrap_or(Path::new("/"))) {
+    // It is there now, and nothing may be cleared away any more; before the mark goes this is tried again.
+    if let Err(error) = sync_directory(parent(file)) {
         tracing::warn!(%error, "set-up: the directory of the configuration could not be synced");
     }
     Ok(())
+}
+
+/// The directory that a path is in.
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -42,6 +42,14 @@ impl Place {
         apply(&self.machine, answers, &kit.certificate, disk_key).await.map(|()| kit)
     }
 
+    fn prepare(&self) -> io::Result<Found> {
+        prepare(&self.machine.config_file, self.data())
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        settle(&self.machine.config_file, self.data(), &self.machine.disk)
+    }
+
     /// What lies in the data directory, sorted.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.data()).unwrap();
@@ -86,7 +94,7 @@ async fn everything_is_there_afterwards() {
     let place = place();
     let answers = answers(smarthost());
     let kit = place.apply(&answers, false).await.unwrap();
-    settle(place.data(), &place.machine.disk).unwrap();
+    place.settle().unwrap();
 
     let config = Config::load(&place.machine.config_file).unwrap();
     assert_eq!(config.practice.name, "Elm Street Clinic");
@@ -119,7 +127,7 @@ async fn what_cannot_be_done_leaves_nothing() {
     // That the disk's key is on paper is true all the same; it was only not reached here.
     assert_eq!(place.files(), ["self-signed.pem"]);
     assert!(!place.machine.config_file.exists());
-    assert_eq!(prepare(place.data()).unwrap(), Found::Empty);
+    assert_eq!(place.prepare().unwrap(), Found::Empty);
     // And then it works, with the key that was made before.
     place.apply(&answers(Outgoing::Direct), false).await.unwrap();
     assert!(place.machine.config_file.exists());
@@ -138,21 +146,21 @@ async fn a_configuration_that_cannot_be_written_leaves_nothing() {
 #[tokio::test]
 async fn an_interrupted_set_up_is_cleared_away_and_nothing_else_ever_is() {
     let place = place();
-    assert_eq!(prepare(place.data()).unwrap(), Found::Empty);
+    assert_eq!(place.prepare().unwrap(), Found::Empty);
     place.apply(&answers(Outgoing::Direct), false).await.unwrap();
     // As if it had been killed right before the end.
     fs::remove_file(&place.machine.config_file).unwrap();
     assert!(place.data().join(MARK).exists() && place.data().join("keyring").exists());
     fs::write(place.data().join("self-signed.key"), "key").unwrap();
-    assert_eq!(prepare(place.data()).unwrap(), Found::Empty);
+    assert_eq!(place.prepare().unwrap(), Found::Empty);
     assert_eq!(place.files(), ["self-signed.key"]);
     place.apply(&answers(Outgoing::Direct), false).await.unwrap();
-    settle(place.data(), &place.machine.disk).unwrap();
+    place.settle().unwrap();
 
     // Data whose configuration was lost is nobody's to clear away.
     fs::remove_file(&place.machine.config_file).unwrap();
     let before = place.files();
-    assert_eq!(prepare(place.data()).unwrap(), Found::Data);
+    assert_eq!(place.prepare().unwrap(), Found::Data);
     assert_eq!(place.files(), before);
 }
 
@@ -161,16 +169,16 @@ async fn the_disk_s_key_is_forgotten_only_when_it_is_on_paper() {
     let place = place();
     let key = place.machine.disk.join("recovery-key");
     fs::write(&key, "abcd-efgh").unwrap();
-    settle(place.data(), &place.machine.disk).unwrap();
+    place.settle().unwrap();
     assert!(key.exists(), "nothing was set up yet");
     place.apply(&answers(Outgoing::Direct), true).await.unwrap();
     // Killed here, the next start of the machine must not make another key.
     assert!(is_confirmed(place.data()) && key.exists());
-    settle(place.data(), &place.machine.disk).unwrap();
+    place.settle().unwrap();
     assert!(is_confirmed(place.data()) && !key.exists());
     // And it is not done twice: another key is another matter.
     fs::write(&key, "ijkl-mnop").unwrap();
-    settle(place.data(), &place.machine.disk).unwrap();
+    place.settle().unwrap();
     assert!(key.exists());
 }
 
@@ -189,4 +197,45 @@ async fn what_came_meanwhile_is_neither_marked_nor_cleared_away() {
     let refused = place.apply(&answers(Outgoing::Direct), false).await.err().unwrap();
     assert!(refused.0.contains("set up already"), "{refused}");
     assert_eq!(place.files(), before, "a second time changes nothing");
+}
+
+/// As after a power cut between the configuration and the removal of the mark.
+#[tokio::test]
+async fn data_that_has_its_configuration_is_never_cleared_away() {
+    let place = place();
+    place.apply(&answers(Outgoing::Direct), false).await.unwrap();
+    let before = place.files();
+    assert!(before.iter().any(|name| name == MARK));
+    assert_eq!(place.prepare().unwrap(), Found::Data);
+    assert_eq!(place.files(), before);
+    place.settle().unwrap();
+    assert!(!place.data().join(MARK).exists() && place.data().join("keyring").exists());
+}
+
+/// As long as the configuration may be lost, its data stays what a new set-up clears away.
+#[tokio::test]
+async fn the_mark_stays_until_the_configuration_is_safe() {
+    let place = place();
+    let key = place.machine.disk.join("recovery-key");
+    fs::write(&key, "abcd-efgh").unwrap();
+    place.apply(&answers(Outgoing::Direct), true).await.unwrap();
+    let (folder, away) = (place.folder.path().join("etc"), place.folder.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    place.settle().unwrap_err();
+    assert!(place.data().join(MARK).exists() && key.exists());
+    fs::rename(&away, &folder).unwrap();
+    place.settle().unwrap();
+    assert!(!place.data().join(MARK).exists() && !key.exists());
+}
+
+#[test]
+fn folders_are_made_with_all_above_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b/c");
+    make_folder(&deep).unwrap();
+    make_folder(&deep).unwrap();
+    assert!(deep.is_dir());
+    fs::write(folder.path().join("file"), "").unwrap();
+    make_folder(&folder.path().join("file/below")).unwrap_err();
+    make_folder(&folder.path().join("file")).unwrap_err();
 }

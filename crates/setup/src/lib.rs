@@ -24,9 +24,7 @@ mod typed;
 mod world;
 mod written;
 
-pub use answers::{Administrator, Answers, Backups, Notices, Outgoing, Practice};
-pub use apply::{Found, prepare, settle};
+pub use apply::{Found, make_folder, prepare, settle};
 pub use machine::Machine;
 pub use seat::{Done, SetUp, Status};
-pub use world::{Disk, DomainLook, ENOUGH_SPACE, NotApplied, RelayLook, World};
 pub use written::Seed;

@@ -105,8 +105,13 @@ impl World for Machine {
 
     fn disk(&self) -> Disk {
         let unlock = small_file(&self.disk.join("unlock")).map(|text| text.expose().clone());
-        let on_paper = apply::is_confirmed(&self.provisional.data_dir);
-        Disk { recovery_key: small_file(&self.disk.join("recovery-key")), on_paper, unlock }
+        Disk {
+            recovery_key: small_file(&self.disk.join("recovery-key")),
+            on_paper: apply::is_confirmed(&self.provisional.data_dir),
+            // The appliance makes the folder at each start, whatever becomes of its keys.
+            silent: unlock.is_none() && self.disk.exists(),
+            unlock,
+        }
     }
 
     fn fetches_certificates(&self) -> bool {
@@ -130,4 +135,38 @@ fn small_file(path: &Path) -> Option<Secret<String>> {
     file.take(MAX_FILE).read_to_string(text.expose_mut()).ok()?;
     let trimmed = Secret::new(text.expose().trim().to_owned());
     (!trimmed.expose().is_empty()).then_some(trimmed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Only a machine that says nothing about any disk, and so has none of its own, may do without a key.
+    #[test]
+    fn a_disk_whose_key_is_missing_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let config_file = folder.path().join("wardpost.toml");
+        let seed = format!("data_dir = \"{}\"\n", folder.path().join("data").display());
+        let seed = Seed::parse(&seed, &config_file).unwrap();
+        let provisional = seed.provisional(&config_file).unwrap();
+        let disk = folder.path().join("disk");
+        let machine = Machine { config_file, seed, provisional, disk: disk.clone() };
+        assert!(!machine.disk().lacks_key(), "a plain machine");
+        fs::create_dir(&disk).unwrap();
+        assert!(machine.disk().lacks_key(), "nothing is told");
+        for (unlock, lacks) in
+            [("tpm\n", true), ("passphrase", true), ("\n", true), ("none", false)]
+        {
+            fs::write(disk.join("unlock"), unlock).unwrap();
+            assert_eq!(machine.disk().lacks_key(), lacks, "{unlock:?}");
+        }
+        fs::write(disk.join("unlock"), "tpm").unwrap();
+        fs::write(disk.join("recovery-key"), "abcd-efgh\n").unwrap();
+        assert!(!machine.disk().lacks_key());
+        fs::remove_file(disk.join("recovery-key")).unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::write(folder.path().join("data/recovery-key-confirmed"), "").unwrap();
+        assert!(!machine.disk().lacks_key(), "it is on a sheet of before");
+    }
 }

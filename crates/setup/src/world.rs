@@ -7,11 +7,11 @@ use wardpost_mail::{Domain, Secret};
 use wardpost_pins::Smarthost;
 
 /// Least free space for a practice's mail, in octets; with less the pages say so.
-pub const ENOUGH_SPACE: u64 = 8 << 30;
+pub(crate) const ENOUGH_SPACE: u64 = 8 << 30;
 
 /// What the DNS says of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DomainLook {
+pub(crate) enum DomainLook {
     /// Its mail goes to this server, or nowhere yet.
     Free,
     /// Its mail goes to other servers.
@@ -24,41 +24,43 @@ pub enum DomainLook {
 
 /// What came of a try of a smarthost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayLook {
+pub(crate) struct RelayLook {
     /// Whether mail would go through it.
-    pub works: bool,
+    pub(crate) works: bool,
     /// What was seen and, where it does not work, what to do: a sentence or a few.
-    pub says: String,
+    pub(crate) says: String,
 }
 
 /// The disk's own recovery key, where the machine has made one.
 #[derive(Debug, Clone, Default)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// The key, as long as nobody confirmed that it is on paper.
-    pub recovery_key: Option<Secret<String>>,
+    pub(crate) recovery_key: Option<Secret<String>>,
     /// Somebody confirmed it in a set-up before that did not come to its end: it is on that sheet.
-    pub on_paper: bool,
+    pub(crate) on_paper: bool,
     /// How the disk opens: `tpm`, `passphrase` or `none`; absent where the machine does not say.
-    pub unlock: Option<String>,
+    pub(crate) unlock: Option<String>,
+    /// The machine has a place to tell all this, and tells nothing: something went wrong there.
+    pub(crate) silent: bool,
 }
 
 impl Disk {
-    /// Whether the disk opens by a key or a passphrase, and nothing that would open it otherwise is on
-    /// paper or could be.
+    /// Whether the disk opens by a key or a passphrase, as far as anybody can tell, and nothing that would open
+    /// it otherwise is on paper or could be.
     pub(crate) fn lacks_key(&self) -> bool {
         let encrypted = self.unlock.as_deref().is_some_and(|unlock| unlock != "none");
-        encrypted && self.recovery_key.is_none() && !self.on_paper
+        (encrypted || self.silent) && self.recovery_key.is_none() && !self.on_paper
     }
 }
 
 /// Why the answers could not be put to work, with what to do about it. Nothing is half done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotApplied(pub String);
+pub(crate) struct NotApplied(pub(crate) String);
 
 /// Whatever the pages need from outside.
 #[async_trait]
-pub trait World: Send + Sync {
+pub(crate) trait World: Send + Sync {
     /// Where a domain's mail goes today.
     async fn domain(&self, practice: &Practice) -> DomainLook;
 

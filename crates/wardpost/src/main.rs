@@ -64,7 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     let config = Config::load(&cli.config)?;
     match cli.command {
-        Command::Serve(options) => serve::serve(config, &options),
+        Command::Serve(options) => serve::serve(config, &cli.config, &options),
         Command::Check => check::check(&config),
         Command::Setup(options) => setup::setup(&config, &options),
         Command::RotateSystemKey { new_file } => setup::rotate_system_key(&config, &new_file),

@@ -1,10 +1,9 @@
 //! Question 5: where backups will go.
 
-use super::{Frame, Sent, Visit, show as render};
+use super::{Answered, Frame, Sent, Visit, show as render};
 use crate::check::Errors;
 use crate::typed::BackupsForm;
 use askama::Template;
-use axum::response::Response;
 use wardpost_web::Shell;
 
 #[derive(Template)]
@@ -17,22 +16,21 @@ struct Page {
 }
 
 /// The question.
-pub(crate) async fn show(visit: Visit) -> Response {
-    page(&visit, Errors::none()).await
+pub(crate) async fn show(visit: Visit) -> Answered {
+    page(&visit, Errors::none())
 }
 
 /// The answer.
-pub(crate) async fn answer(Sent(visit, form): Sent<BackupsForm>) -> Response {
-    let outcome = visit.shared().flow.answer_backups(form);
+pub(crate) async fn answer(Sent(visit, form): Sent<BackupsForm>) -> Answered {
+    let outcome = visit.hold()?.answer_backups(form);
     match outcome {
         Ok(()) => visit.go_on(),
-        Err(errors) => page(&visit, errors).await,
+        Err(errors) => page(&visit, errors),
     }
 }
 
-async fn page(visit: &Visit, errors: Errors) -> Response {
-    let typed = visit.shared().flow.typed().backups.clone();
-    let (shell, frame) = (visit.shell(), visit.frame().await);
-    let page = Page { shell, frame, errors, typed };
-    render(&page.frame, &page.errors, &page)
+fn page(visit: &Visit, errors: Errors) -> Answered {
+    let typed = visit.hold()?.typed().backups.clone();
+    let page = Page { shell: visit.shell(), frame: visit.frame(), errors, typed };
+    Ok(render(&page.frame, &page.errors, &page))
 }

@@ -20,19 +20,14 @@ struct End {
 
 /// The last page.
 pub(crate) fn page(set_up: &SetUp, done: &Done) -> Response {
-    let (practice, hostname) = {
-        let shared = set_up.shared();
-        let practice = shared.flow.practice();
-        let name = practice.map(|practice| practice.name.clone());
-        let host = practice.map(|practice| practice.hostname.to_string());
-        (name.unwrap_or_default(), host.unwrap_or_default())
-    };
+    let practice = set_up.practice();
+    let hostname = practice.as_ref().map(|practice| practice.hostname.to_string());
     let end = End {
         shell: shell(set_up),
         version: set_up.version,
-        practice,
+        practice: practice.map(|practice| practice.name).unwrap_or_default(),
         address: done.address.to_string(),
-        hostname,
+        hostname: hostname.unwrap_or_default(),
         token: done.token.expose().clone(),
     };
     render(StatusCode::OK, &end)

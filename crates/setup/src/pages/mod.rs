@@ -12,7 +12,7 @@ mod sheet;
 
 use crate::check::Errors;
 use crate::flow::Step;
-use crate::seat::{SetUp, Shared, Who};
+use crate::seat::{Held, NotHeld, SetUp};
 use crate::world::ENOUGH_SPACE;
 use askama::Template;
 use axum::Router;
@@ -22,7 +22,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use parking_lot::MutexGuard;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -31,6 +30,12 @@ use wardpost_web::{Shell, page, plain};
 
 /// Where the set-up begins.
 const START: &str = "/set-up";
+
+/// Without it, a new mainboard or a cleared TPM would take all mail along.
+const NO_DISK_KEY: &str = "The disk is encrypted, but this machine could not make the recovery key for it, which \
+    belongs on the recovery sheet. Nothing was set up, and nothing can be before that key is there. Please restart \
+    the machine (switch it off and on), and begin again with the new code on its screen. If this comes back, clear \
+    the TPM in the firmware's settings, or write the image to the disk anew.";
 
 /// All pages of the set-up.
 pub(crate) fn router(set_up: Arc<SetUp>) -> Router {
@@ -132,24 +137,9 @@ impl FromRequestParts<Arc<SetUp>> for Visit {
         let path = parts.uri.path();
         let step = Step::ALL.into_iter().find(|step| step.path() == path);
         let step = step.ok_or_else(|| Redirect::to(START).into_response())?;
-        if set_up.who(&parts.headers) != Who::Holder {
-            return Err(Redirect::to(START).into_response());
-        }
-        if let Some(done) = set_up.end() {
-            return Err(end::page(set_up, &done));
-        }
-        // Pages are made of what is shared: so nothing of it is held while one is.
-        let (busy, next) = {
-            let shared = set_up.shared();
-            (shared.busy, (!shared.flow.may_see(step)).then(|| shared.flow.next()))
-        };
-        if busy {
-            return Err(end::wait(set_up));
-        }
-        if let Some(next) = next {
-            return Err(Redirect::to(next.path()).into_response());
-        }
-        Ok(Self { set_up: Arc::clone(set_up), headers: parts.headers.clone(), step })
+        let visit = Self { set_up: Arc::clone(set_up), headers: parts.headers.clone(), step };
+        visit.hold().map_err(IntoResponse::into_response)?;
+        Ok(visit)
     }
 }
 
@@ -168,10 +158,6 @@ impl<T: DeserializeOwned> FromRequest<Arc<SetUp>> for Sent<T> {
         let token = form::<Token>(&parts, &bytes, set_up).await?;
         if !set_up.forms.is_ours(&visit.headers, &token.form_token) {
             return Err(old_page(set_up));
-        }
-        // The form may have been on its way for long, and somebody else have taken the set-up over.
-        if set_up.who(&visit.headers) != Who::Holder {
-            return Err(Redirect::to(START).into_response());
         }
         let form = form::<T>(&parts, &bytes, set_up).await?;
         Ok(Self(visit, form))
@@ -197,53 +183,87 @@ fn old_page(set_up: &SetUp) -> Response {
 
 /// The frame around the pages: the practice's name as soon as there is one.
 pub(crate) fn shell(set_up: &SetUp) -> Shell {
-    shell_of(&set_up.shared())
+    let practice = set_up.practice();
+    Shell::new(practice.as_ref().map_or("Your new mail server", |practice| &practice.name), None)
 }
 
-fn shell_of(shared: &Shared) -> Shell {
-    let name = shared.flow.practice().map_or("Your new mail server", |practice| &practice.name);
-    Shell::new(name, None)
+/// What a browser gets that cannot get at the answers.
+pub(crate) struct TurnedAway(Box<Response>);
+
+impl From<Response> for TurnedAway {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for TurnedAway {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// A page, or what there is instead of it.
+pub(crate) type Answered = Result<Response, TurnedAway>;
+
+/// What somebody sees who cannot get at the answers.
+fn elsewhere(set_up: &SetUp, why: &NotHeld) -> Response {
+    match why {
+        NotHeld::Former | NotHeld::Stranger => Redirect::to(START).into_response(),
+        NotHeld::Busy => end::wait(set_up),
+        NotHeld::Over(done) => end::page(set_up, done),
+    }
 }
 
 impl Visit {
-    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.set_up.shared()
+    /// The answers, if this browser still has the seat and may see this page: to be asked for after every wait,
+    /// and not to be kept while a page is made of anything else.
+    pub(crate) fn hold(&self) -> Result<Held<'_>, TurnedAway> {
+        let held = self.set_up.hold(&self.headers);
+        let held = held.map_err(|why| elsewhere(&self.set_up, &why))?;
+        if held.may_see(self.step) {
+            return Ok(held);
+        }
+        Err(Redirect::to(held.next().path()).into_response().into())
     }
 
     pub(crate) fn shell(&self) -> Shell {
         shell(&self.set_up)
     }
 
-    pub(crate) async fn frame(&self) -> Frame {
+    pub(crate) fn frame(&self) -> Frame {
         Frame {
             number: self.step.number(),
             back: self.step.before().map(Step::path),
-            ..bare_frame(&self.set_up, &self.headers).await
+            ..bare_frame(&self.set_up, &self.headers)
         }
     }
 
     /// On to the next page that wants something, or to the one after this.
-    pub(crate) fn go_on(&self) -> Response {
-        let next = self.shared().flow.next();
+    pub(crate) fn go_on(&self) -> Answered {
+        let next = self.hold()?.next();
         let after = Step::ALL.iter().position(|step| *step == self.step).map(|at| at + 1);
         let after = after.and_then(|at| Step::ALL.get(at)).copied().unwrap_or(next);
         // Whoever changes one answer goes back to the overview, not through all the others.
         let target =
             if next > Step::Backups && self.step < Step::Review { Step::Review } else { after };
-        Redirect::to(target.min(next).path()).into_response()
+        Ok(Redirect::to(target.min(next).path()).into_response())
     }
 }
 
-async fn bare_frame(set_up: &SetUp, headers: &HeaderMap) -> Frame {
+fn bare_frame(set_up: &SetUp, headers: &HeaderMap) -> Frame {
     let (token, cookie) = set_up.forms.token(headers);
-    let remarks = remarks(set_up).await;
+    let remarks = remarks(set_up);
     Frame { token, number: 0, back: None, remarks, version: set_up.version, cookie }
 }
 
 /// What should be known on every page.
-async fn remarks(set_up: &SetUp) -> Vec<String> {
+fn remarks(set_up: &SetUp) -> Vec<String> {
     let mut remarks = Vec::new();
-    if !set_up.is_online().await {
+    // Before anybody answers anything: without that key the set-up comes to no end.
+    if set_up.world.disk().lacks_key() {
+        remarks.push(NO_DISK_KEY.to_owned());
+    }
+    if !set_up.is_online() {
         remarks.push(
             "This server does not reach the Internet at the moment. You can answer all the questions; only \
              the checks of your domain and of a provider’s server are left out. Mail goes out and comes in as \

@@ -1,10 +1,9 @@
 //! Question 3: whom patients call, and who hears of trouble.
 
-use super::{Frame, Sent, Visit, show as render};
+use super::{Answered, Frame, Sent, Visit, show as render};
 use crate::check::Errors;
 use crate::typed::NoticesForm;
 use askama::Template;
-use axum::response::Response;
 use wardpost_web::Shell;
 
 #[derive(Template)]
@@ -17,22 +16,21 @@ struct Page {
 }
 
 /// The question.
-pub(crate) async fn show(visit: Visit) -> Response {
-    page(&visit, Errors::none()).await
+pub(crate) async fn show(visit: Visit) -> Answered {
+    page(&visit, Errors::none())
 }
 
 /// The answer.
-pub(crate) async fn answer(Sent(visit, form): Sent<NoticesForm>) -> Response {
-    let outcome = visit.shared().flow.answer_notices(form);
+pub(crate) async fn answer(Sent(visit, form): Sent<NoticesForm>) -> Answered {
+    let outcome = visit.hold()?.answer_notices(form);
     match outcome {
         Ok(()) => visit.go_on(),
-        Err(errors) => page(&visit, errors).await,
+        Err(errors) => page(&visit, errors),
     }
 }
 
-async fn page(visit: &Visit, errors: Errors) -> Response {
-    let typed = visit.shared().flow.typed().notices.clone();
-    let (shell, frame) = (visit.shell(), visit.frame().await);
-    let page = Page { shell, frame, errors, typed };
-    render(&page.frame, &page.errors, &page)
+fn page(visit: &Visit, errors: Errors) -> Answered {
+    let typed = visit.hold()?.typed().notices.clone();
+    let page = Page { shell: visit.shell(), frame: visit.frame(), errors, typed };
+    Ok(render(&page.frame, &page.errors, &page))
 }

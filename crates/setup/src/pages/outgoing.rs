@@ -1,11 +1,10 @@
 //! Question 4: how mail goes out.
 
-use super::{Frame, Secrets, Sent, Visit, show as render};
+use super::{Answered, Frame, Secrets, Sent, Visit, show as render};
 use crate::answers::Outgoing;
 use crate::check::Errors;
 use crate::typed::OutgoingForm;
 use askama::Template;
-use axum::response::Response;
 use serde::Deserialize;
 use wardpost_web::Shell;
 
@@ -33,20 +32,20 @@ pub(crate) struct Filled {
 }
 
 /// The question.
-pub(crate) async fn show(visit: Visit) -> Response {
-    page(&visit, Errors::none(), None).await
+pub(crate) async fn show(visit: Visit) -> Answered {
+    page(&visit, Errors::none(), None)
 }
 
 /// The answer. A smarthost is tried first.
-pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Response {
+pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Answered {
     let (checked, practice) = {
-        let flow = &mut visit.shared().flow;
-        let checked = flow.check_outgoing(filled.form, filled.secrets.password.0);
-        (checked, flow.practice().cloned())
+        let mut held = visit.hold()?;
+        let checked = held.check_outgoing(filled.form, filled.secrets.password.0);
+        (checked, held.practice().cloned())
     };
     let outgoing = match checked {
         Ok(outgoing) => outgoing,
-        Err(errors) => return page(&visit, errors, None).await,
+        Err(errors) => return page(&visit, errors, None),
     };
     let remark = match (&outgoing, practice) {
         (Outgoing::Smarthost(relay), Some(practice)) => {
@@ -54,22 +53,22 @@ pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Response {
             let name = format!("{}:{}", relay.host, relay.port);
             tracing::info!(works = look.works, "set-up: a smarthost was tried");
             if !look.works && filled.agreed != name {
-                return page(&visit, Errors::none(), Some((look.says, name))).await;
+                return page(&visit, Errors::none(), Some((look.says, name)));
             }
             Some(look.says)
         }
         _ => None,
     };
-    visit.shared().flow.set_outgoing(outgoing, remark);
+    visit.hold()?.set_outgoing(outgoing, remark);
     visit.go_on()
 }
 
-async fn page(visit: &Visit, errors: Errors, warning: Option<(String, String)>) -> Response {
+fn page(visit: &Visit, errors: Errors, warning: Option<(String, String)>) -> Answered {
     let (typed, kept) = {
-        let shared = visit.shared();
-        (shared.flow.typed().outgoing.clone(), shared.flow.has_relay_password())
+        let held = visit.hold()?;
+        (held.typed().outgoing.clone(), held.has_relay_password())
     };
-    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let (shell, frame) = (visit.shell(), visit.frame());
     let page = Page { shell, frame, errors, typed, kept, warning };
-    render(&page.frame, &page.errors, &page)
+    Ok(render(&page.frame, &page.errors, &page))
 }

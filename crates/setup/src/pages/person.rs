@@ -1,10 +1,9 @@
 //! Question 2: the first administrator, and the second factor.
 
-use super::{Frame, Secrets, Sent, Visit, show as render};
+use super::{Answered, Frame, Secrets, Sent, Visit, show as render};
 use crate::check::Errors;
 use crate::typed::AdministratorForm;
 use askama::Template;
-use axum::response::Response;
 use serde::Deserialize;
 use std::time::SystemTime;
 use wardpost_directory::second_factor;
@@ -31,30 +30,29 @@ pub(crate) struct Filled {
 }
 
 /// The question.
-pub(crate) async fn show(visit: Visit) -> Response {
-    page(&visit, Errors::none()).await
+pub(crate) async fn show(visit: Visit) -> Answered {
+    page(&visit, Errors::none())
 }
 
 /// The answer.
-pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Response {
+pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Answered {
     let Secrets { password, again } = filled.secrets;
-    let outcome = visit.shared().flow.answer_administrator(filled.form, password.0, &again.0);
+    let outcome = visit.hold()?.answer_administrator(filled.form, password.0, &again.0);
     match outcome {
         Ok(()) => visit.go_on(),
-        Err(errors) => page(&visit, errors).await,
+        Err(errors) => page(&visit, errors),
     }
 }
 
-async fn page(visit: &Visit, errors: Errors) -> Response {
+fn page(visit: &Visit, errors: Errors) -> Answered {
     let (typed, domain, kept) = {
-        let shared = visit.shared();
-        let flow = &shared.flow;
-        let domain = flow.practice().map(|practice| practice.domain.to_string());
-        (flow.typed().administrator.clone(), domain.unwrap_or_default(), flow.has_password())
+        let held = visit.hold()?;
+        let domain = held.practice().map(|practice| practice.domain.to_string());
+        (held.typed().administrator.clone(), domain.unwrap_or_default(), held.has_password())
     };
-    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let (shell, frame) = (visit.shell(), visit.frame());
     let page = Page { shell, frame, errors, typed, domain, kept };
-    render(&page.frame, &page.errors, &page)
+    Ok(render(&page.frame, &page.errors, &page))
 }
 
 #[derive(Template)]
@@ -76,38 +74,37 @@ pub(crate) struct FactorForm {
 }
 
 /// The second half of the question.
-pub(crate) async fn show_factor(visit: Visit) -> Response {
-    factor_page(&visit, Errors::none()).await
+pub(crate) async fn show_factor(visit: Visit) -> Answered {
+    factor_page(&visit, Errors::none())
 }
 
 /// Its answer.
-pub(crate) async fn prove(Sent(visit, form): Sent<FactorForm>) -> Response {
+pub(crate) async fn prove(Sent(visit, form): Sent<FactorForm>) -> Answered {
     let outcome = {
-        let flow = &mut visit.shared().flow;
+        let mut held = visit.hold()?;
         // Whoever comes back to the page need not type another code.
-        if flow.factor_proven() && form.code.trim().is_empty() {
+        if held.factor_proven() && form.code.trim().is_empty() {
             Ok(())
         } else {
-            flow.prove_factor(&form.code, SystemTime::now())
+            held.prove_factor(&form.code, SystemTime::now())
         }
     };
     match outcome {
         Ok(()) => visit.go_on(),
-        Err(errors) => factor_page(&visit, errors).await,
+        Err(errors) => factor_page(&visit, errors),
     }
 }
 
-async fn factor_page(visit: &Visit, errors: Errors) -> Response {
+fn factor_page(visit: &Visit, errors: Errors) -> Answered {
     let (uri, written, proven) = {
-        let shared = visit.shared();
-        let flow = &shared.flow;
-        let name = flow.practice().map_or("Wardpost", |practice| practice.name.as_str());
-        let account = flow.administrator().map(|one| one.address.to_string()).unwrap_or_default();
-        let secret = flow.factor();
+        let held = visit.hold()?;
+        let name = held.practice().map_or("Wardpost", |practice| practice.name.as_str());
+        let account = held.administrator().map(|one| one.address.to_string()).unwrap_or_default();
+        let secret = held.factor();
         let uri = second_factor::uri(secret, name, &account);
-        (uri, second_factor::written(secret), flow.factor_proven())
+        (uri, second_factor::written(secret), held.factor_proven())
     };
-    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let (shell, frame) = (visit.shell(), visit.frame());
     let page = FactorPage {
         shell,
         frame,
@@ -117,5 +114,5 @@ async fn factor_page(visit: &Visit, errors: Errors) -> Response {
         uri: uri.expose().clone(),
         proven,
     };
-    render(&page.frame, &page.errors, &page)
+    Ok(render(&page.frame, &page.errors, &page))
 }

@@ -1,12 +1,11 @@
 //! Question 1: the practice and its domain.
 
-use super::{Frame, Sent, Visit, show as render};
+use super::{Answered, Frame, Sent, Visit, show as render};
 use crate::answers::Practice;
 use crate::check::{Errors, suggested_hostname};
 use crate::typed::PracticeForm;
 use crate::world::DomainLook;
 use askama::Template;
-use axum::response::Response;
 use serde::Deserialize;
 use wardpost_web::Shell;
 
@@ -32,24 +31,24 @@ pub(crate) struct Filled {
 }
 
 /// The question.
-pub(crate) async fn show(visit: Visit) -> Response {
-    page(&visit, Errors::none(), None).await
+pub(crate) async fn show(visit: Visit) -> Answered {
+    page(&visit, Errors::none(), None)
 }
 
 /// The answer.
-pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Response {
-    let checked = visit.shared().flow.check_practice(filled.form);
+pub(crate) async fn answer(Sent(visit, filled): Sent<Filled>) -> Answered {
+    let checked = visit.hold()?.check_practice(filled.form);
     let practice = match checked {
         Ok(practice) => practice,
-        Err(errors) => return page(&visit, errors, None).await,
+        Err(errors) => return page(&visit, errors, None),
     };
     let domain = practice.domain.to_string();
     if filled.agreed != domain
         && let Some(warning) = warning(&visit, &practice).await
     {
-        return page(&visit, Errors::none(), Some((warning, domain))).await;
+        return page(&visit, Errors::none(), Some((warning, domain)));
     }
-    visit.shared().flow.set_practice(practice);
+    visit.hold()?.set_practice(practice);
     visit.go_on()
 }
 
@@ -74,10 +73,10 @@ async fn warning(visit: &Visit, practice: &Practice) -> Option<String> {
     }
 }
 
-async fn page(visit: &Visit, errors: Errors, warning: Option<(String, String)>) -> Response {
-    let typed = visit.shared().flow.typed().practice.clone();
+fn page(visit: &Visit, errors: Errors, warning: Option<(String, String)>) -> Answered {
+    let typed = visit.hold()?.typed().practice.clone();
     let suggested = suggested_hostname(&typed.domain);
-    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let (shell, frame) = (visit.shell(), visit.frame());
     let page = Page { shell, frame, errors, typed, suggested, warning };
-    render(&page.frame, &page.errors, &page)
+    Ok(render(&page.frame, &page.errors, &page))
 }

@@ -1,11 +1,11 @@
 //! The recovery sheet, and the end.
 
-use super::{Frame, Sent, Visit, end, show as render};
+use super::{Answered, Frame, Sent, TurnedAway, Visit, end, show as render};
 use crate::check::Errors;
 use crate::flow::last_groups;
-use crate::seat::{Done, SetUp};
+use crate::seat::Done;
+use crate::world::NotApplied;
 use askama::Template;
-use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
 use wardpost_keys::RecoveryKit;
@@ -55,19 +55,17 @@ pub(crate) struct Confirmed {
     disk: String,
 }
 
-/// Without it, a new mainboard or a cleared TPM would take all mail along.
-const NO_DISK_KEY: &str = "The disk is encrypted, but this machine could not make the recovery key for it, which \
-     belongs on this sheet. Nothing was set up. Please restart the machine (switch it off and on), and begin \
-     again with the new code on its screen. If this comes back, clear the TPM in the firmware's settings, or \
-     write the image to the disk anew.";
+/// What to do about it stands above, as on every page.
+const NO_DISK_KEY: &str = "Nothing was set up, because this sheet lacks the recovery key of the disk. Please do first what \
+    stands above.";
 
 /// The sheet.
-pub(crate) async fn show(visit: Visit) -> Response {
+pub(crate) async fn show(visit: Visit) -> Answered {
     page(&visit, Errors::none(), None).await
 }
 
 /// It is on paper: everything is made of the answers.
-pub(crate) async fn finish(Sent(visit, form): Sent<Confirmed>) -> Response {
+pub(crate) async fn finish(Sent(visit, form): Sent<Confirmed>) -> Answered {
     let set_up = Arc::clone(&visit.set_up);
     let disk = set_up.world.disk();
     if disk.lacks_key() {
@@ -75,63 +73,47 @@ pub(crate) async fn finish(Sent(visit, form): Sent<Confirmed>) -> Response {
     }
     let disk_key = disk.recovery_key;
     let confirmed = {
-        let mut shared = visit.shared();
-        if let Some(done) = set_up.end() {
-            drop(shared);
-            return end::page(&set_up, &done);
-        }
-        if shared.busy {
-            drop(shared);
-            return end::wait(&set_up);
-        }
-        let outcome = shared.flow.finish(&form.kit, &form.disk, disk_key.as_ref());
+        let mut held = visit.hold()?;
+        let outcome = held.finish(&form.kit, &form.disk, disk_key.as_ref());
         let outcome = outcome.map(|(answers, kit)| (answers, kit.certificate.clone()));
         // One at a time: whoever presses the button twice gets the same end.
-        shared.busy = outcome.is_ok();
-        outcome
+        outcome.map(|(answers, recovery)| (answers, recovery, held.begin_work(&set_up)))
     };
-    let (answers, recovery) = match confirmed {
+    let (answers, recovery, work) = match confirmed {
         Ok(confirmed) => confirmed,
         Err(errors) => return page(&visit, errors, None).await,
     };
     // To its end, also when the browser goes away meanwhile.
     let applying = tokio::spawn(async move {
-        let outcome = set_up.world.apply(&answers, &recovery, disk_key.is_some()).await;
-        let outcome = outcome.map(|()| Done {
+        set_up.world.apply(&answers, &recovery, disk_key.is_some()).await?;
+        let done = Done {
             address: answers.administrator.address.clone(),
             password: answers.administrator.password.clone(),
             token: Secret::new(random(32)),
-        });
-        if let Ok(done) = &outcome {
-            set_up.finished(done.clone());
-        }
-        set_up.shared().busy = false;
-        outcome
+        };
+        work.finished(done.clone());
+        Ok::<Done, NotApplied>(done)
     });
     match applying.await {
-        Ok(Ok(done)) => end::page(&visit.set_up, &done),
+        // Nobody can have taken the seat over meanwhile.
+        Ok(Ok(done)) => Ok(end::page(&visit.set_up, &done)),
         Ok(Err(error)) => page(&visit, Errors::none(), Some(error.0)).await,
-        Err(_) => {
-            visit.shared().busy = false;
-            trouble(&visit.shell())
-        }
+        Err(_) => Ok(trouble(&visit.shell())),
     }
 }
 
-async fn page(visit: &Visit, errors: Errors, failed: Option<String>) -> Response {
-    if let Err(response) = make_kit(&visit.set_up).await {
-        return response;
-    }
+async fn page(visit: &Visit, errors: Errors, failed: Option<String>) -> Answered {
+    make_kit(visit).await?;
     let disk = visit.set_up.world.disk();
     let on_paper = disk.on_paper && disk.recovery_key.is_none();
     let disk = disk.recovery_key.as_ref().map(Printed::new);
     let known = {
-        let shared = visit.shared();
-        let (practice, kit) = (shared.flow.practice(), shared.flow.kit());
+        let held = visit.hold()?;
+        let (practice, kit) = (held.practice(), held.kit());
         practice.cloned().zip(kit.map(|kit| Printed::new(&kit.secret)))
     };
-    let Some((practice, kit)) = known else { return trouble(&visit.shell()) };
-    let (shell, frame) = (visit.shell(), visit.frame().await);
+    let Some((practice, kit)) = known else { return Ok(trouble(&visit.shell())) };
+    let (shell, frame) = (visit.shell(), visit.frame());
     let page = Page {
         shell,
         frame,
@@ -145,23 +127,23 @@ async fn page(visit: &Visit, errors: Errors, failed: Option<String>) -> Response
         disk,
         on_paper,
     };
-    with_script(render(&page.frame, &page.errors, &page))
+    Ok(with_script(render(&page.frame, &page.errors, &page)))
 }
 
 /// Puts a kit on the sheet, unless there is one.
-async fn make_kit(set_up: &SetUp) -> Result<(), Response> {
-    if set_up.shared().flow.kit().is_some() {
+async fn make_kit(visit: &Visit) -> Result<(), TurnedAway> {
+    if visit.hold()?.kit().is_some() {
         return Ok(());
     }
     // Keys take a while to make.
     match tokio::task::spawn_blocking(RecoveryKit::generate).await {
         Ok(Ok(kit)) => {
-            set_up.shared().flow.keep_kit(kit);
+            visit.hold()?.keep_kit(kit);
             Ok(())
         }
         _ => {
             tracing::error!("set-up: the recovery kit could not be made");
-            Err(trouble(&super::shell(set_up)))
+            Err(trouble(&visit.shell()).into())
         }
     }
 }

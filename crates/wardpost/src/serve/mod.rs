@@ -60,10 +60,10 @@ const FIRST_REFRESH: Duration = Duration::from_secs(300);
 /// How often who came without TLS is written to the disk.
 const COUNTS: Duration = Duration::from_secs(60);
 
-/// Runs the daemon until it is told to stop.
-pub(crate) fn serve(config: Config, options: &ServeOptions) -> Result<(), Failure> {
+/// Runs the daemon until it is told to stop. `file` is where the configuration was read.
+pub(crate) fn serve(config: Config, file: &Path, options: &ServeOptions) -> Result<(), Failure> {
     logging::start(&config.log);
-    set_up::finish(&config, &options.disk)?;
+    set_up::finish(&config, file, &options.disk)?;
     run(async move |signals| daemon(&config, signals, None).await)
 }
 

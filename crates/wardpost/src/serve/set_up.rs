@@ -13,7 +13,7 @@ use wardpost_admin::{Answer, ConsoleView, Handler, Request, SetUpView, Stage};
 use wardpost_config::Config;
 use wardpost_mail::Domain;
 use wardpost_net::{Limits, Listeners, SET_UP_HOST, ServerTls, Shutdown, systemd};
-use wardpost_setup::{Done, Found, Machine, Seed, SetUp, prepare, settle};
+use wardpost_setup::{Done, Found, Machine, Seed, SetUp, make_folder, prepare, settle};
 use wardpost_web::{Redirects, Shell, Site};
 
 /// What a machine brings along for the configuration: beside it, or else with the package.
@@ -65,7 +65,7 @@ impl Ground {
     fn prepare(&self) -> Result<(), Failure> {
         let folder = self.file.parent().unwrap_or(Path::new("/"));
         let probe = folder.join(".wardpost-set-up");
-        let writable = std::fs::create_dir_all(folder)
+        let writable = make_folder(folder)
             .and_then(|()| std::fs::write(&probe, ""))
             .and_then(|()| std::fs::remove_file(&probe));
         writable.map_err(|error| {
@@ -76,7 +76,7 @@ impl Ground {
             ))
         })?;
         let data = &self.provisional.data_dir;
-        match prepare(data).map_err(Failure::during(data.display()))? {
+        match prepare(&self.file, data).map_err(Failure::during(data.display()))? {
             Found::Empty => Ok(()),
             Found::Data => Err(Failure::Usage(format!(
                 "{} holds data, but its configuration {} is missing; bring it back from a copy (nothing was \
@@ -92,8 +92,14 @@ impl Ground {
         self,
         signals: &mut Signals,
     ) -> Result<Option<(Config, Welcome)>, Failure> {
-        self.prepare()?;
         let config = &self.provisional;
+        let bind = |service, addresses: &[SocketAddr]| {
+            Listeners::bind(service, addresses).map_err(Failure::from_error)
+        };
+        // First, so that a second one that is started by mistake ends here, and clears nothing away under this one.
+        let https = bind("https", &config.listen.https)?;
+        let http = bind("http", &config.listen.http)?;
+        self.prepare()?;
         let tls = server_tls(config)?;
         let machine = Machine {
             config_file: self.file.clone(),
@@ -101,13 +107,8 @@ impl Ground {
             provisional: config.clone(),
             disk: self.disk.clone(),
         };
-        let set_up = SetUp::new(Arc::new(machine), env!("CARGO_PKG_VERSION"));
+        let set_up = SetUp::new(machine, env!("CARGO_PKG_VERSION"));
         let set_up = set_up.map_err(Failure::from_error)?;
-        let bind = |service, addresses: &[SocketAddr]| {
-            Listeners::bind(service, addresses).map_err(Failure::from_error)
-        };
-        let https = bind("https", &config.listen.https)?;
-        let http = bind("http", &config.listen.http)?;
         let handler = SetUpHandler {
             set_up: Arc::clone(&set_up),
             https: https.local_addrs(),
@@ -133,6 +134,8 @@ impl Ground {
             serve(share(&http)?, &site, &shutdown, false),
         ];
         let watchdog = tokio::spawn(systemd::watchdog());
+        let network = Arc::clone(&set_up);
+        let network = tokio::spawn(async move { network.watch_network().await });
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             "set-up: waiting for somebody at the page"
@@ -152,13 +155,14 @@ impl Ground {
         control_stop.begin();
         let _ = control.await;
         watchdog.abort();
+        network.abort();
         let Some(done) = done else {
             systemd::stopping();
             tracing::info!("stopped before the set-up was through; nothing was set up");
             return Ok(None);
         };
         let config = Config::load(&self.file)?;
-        finish(&config, &self.disk)?;
+        finish(&config, &self.file, &self.disk)?;
         tracing::info!("set-up: through; going on as the mail server");
         Ok(Some((config, Welcome { done, https, http })))
     }
@@ -166,8 +170,8 @@ impl Ground {
 
 /// What is left to do once the configuration is there, at every start. Until it is done the data directory
 /// counts as the work of a set-up on its way, which the next set-up would clear away: so no mail goes in.
-pub(crate) fn finish(config: &Config, disk: &Path) -> Result<(), Failure> {
-    settle(&config.data_dir, disk).map_err(Failure::during(format!(
+pub(crate) fn finish(config: &Config, file: &Path, disk: &Path) -> Result<(), Failure> {
+    settle(file, &config.data_dir, disk).map_err(Failure::during(format!(
         "removing the mark of the set-up from {}",
         config.data_dir.display()
     )))
