@@ -8,14 +8,13 @@
 
 use crate::answers::{Administrator, Answers, Backups, Notices, Outgoing, Practice};
 use crate::check::{self, Errors};
+use crate::clock::{clock_difference, utc};
+use crate::paper::is_end;
 use crate::typed::{AdministratorForm, BackupsForm, NoticesForm, OutgoingForm, PracticeForm};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use wardpost_directory::{DirectoryError, second_factor};
 use wardpost_keys::RecoveryKit;
 use wardpost_mail::Secret;
-
-/// How far a phone's clock and ours may be apart for us to see that it is the clock: time zones, mostly.
-const CLOCK_SEARCH: u64 = 14 * 3600;
 
 /// The pages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -412,71 +411,6 @@ impl Flow {
 
 const NOT_THE_GROUP: &str = "This is not the end of what is printed. Please look at the sheet on paper and type \
     its last letters and digits as they stand there.";
-/// Fewest characters of a secret to be typed from the sheet.
-const CONFIRMED: usize = 4;
-
-/// How many groups at the end of a secret are to be typed from the sheet, and which.
-pub(crate) fn last_groups(secret: &Secret<String>) -> (usize, &str) {
-    let text = secret.expose().trim();
-    let (mut groups, mut start) = (0, text.len());
-    while let Some(rest) = text.get(..start.saturating_sub(usize::from(groups > 0))) {
-        start = rest.rfind('-').map_or(0, |hyphen| hyphen + 1);
-        groups += 1;
-        if start == 0 || text.len() - start > CONFIRMED {
-            break;
-        }
-    }
-    (groups, &text[start..])
-}
-
-/// Whether somebody typed the end of a secret, or all of it. Letters that look alike count as the same.
-fn is_end(secret: &Secret<String>, typed: &str) -> bool {
-    let plain = |text: &str| -> Secret<String> {
-        let kept = text.chars().filter(|c| c.is_ascii_alphanumeric()).take(200);
-        Secret::new(
-            kept.map(|c| match c.to_ascii_lowercase() {
-                'o' => '0',
-                'i' | 'l' => '1',
-                other => other,
-            })
-            .collect(),
-        )
-    };
-    let typed = plain(typed);
-    let is = |expected: &str| {
-        let expected = plain(expected);
-        !expected.expose().is_empty() && wardpost_web::is_same(expected.expose(), typed.expose())
-    };
-    is(last_groups(secret).1) || is(secret.expose())
-}
-
-/// How far our clock is from the one that made a code, in words; `None` when the code is from nowhere
-/// near.
-fn clock_difference(secret: &Secret<Vec<u8>>, code: &str, now: SystemTime) -> Option<String> {
-    let hit = |seconds: u64, ahead: bool| {
-        let shift = Duration::from_secs(seconds);
-        let then = if ahead { now.checked_sub(shift)? } else { now.checked_add(shift)? };
-        second_factor::proves(secret, code, then).map(|_| (seconds, ahead))
-    };
-    let shifts = (30..CLOCK_SEARCH).step_by(30);
-    let (seconds, ahead) =
-        shifts.flat_map(|s| [(s, true), (s, false)]).find_map(|(s, a)| hit(s, a))?;
-    let (hours, minutes) = (seconds / 3600, (seconds % 3600).div_ceil(60));
-    let far = match (hours, minutes) {
-        (0, 1) => "about a minute".to_owned(),
-        (0, m) => format!("about {m} minutes"),
-        (1, 0) => "about an hour".to_owned(),
-        (h, 0 | 60) => format!("about {} hours", h + minutes / 60),
-        (h, m) => format!("about {h} h {m} min"),
-    };
-    Some(format!("{far} {}", if ahead { "fast" } else { "slow" }))
-}
-
-/// Hours and minutes of a moment, in UTC.
-fn utc(now: SystemTime) -> String {
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()) % (24 * 3600);
-    format!("{:02}:{:02}", seconds / 3600, seconds % 3600 / 60)
-}
 
 #[cfg(test)]
 #[path = "flow_tests.rs"]

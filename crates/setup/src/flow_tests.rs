@@ -1,7 +1,9 @@
 //! From the first answer to the last, and not without each of them.
 
 use super::*;
+use crate::paper::last_groups;
 use proptest::prelude::*;
+use std::time::{Duration, UNIX_EPOCH};
 use wardpost_mail::Domain;
 
 const PASSWORD: &str = "three blind mice on a bus";

@@ -14,10 +14,12 @@
 mod answers;
 mod apply;
 mod check;
+mod clock;
 mod code;
 mod flow;
 mod machine;
 mod pages;
+mod paper;
 mod relay;
 mod seat;
 mod typed;

@@ -209,7 +209,7 @@ impl Browser {
     pub(super) fn kit_end(&self) -> String {
         let shared = self.set_up.peek();
         let kit = shared.kit().map(|kit| kit.secret.clone());
-        kit.map(|kit| crate::flow::last_groups(&kit).1.to_owned()).unwrap_or_default()
+        kit.map(|kit| crate::paper::last_groups(&kit).1.to_owned()).unwrap_or_default()
     }
 }
 

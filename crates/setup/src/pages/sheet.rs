@@ -2,7 +2,7 @@
 
 use super::{Answered, Frame, Sent, TurnedAway, Visit, end, show as render};
 use crate::check::Errors;
-use crate::flow::last_groups;
+use crate::paper::last_groups;
 use crate::seat::Done;
 use crate::world::NotApplied;
 use askama::Template;
