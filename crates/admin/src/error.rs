@@ -33,6 +33,8 @@ pub enum FailureKind {
     Refused,
     /// It should have worked and did not.
     Failed,
+    /// It was begun, and takes longer than whoever asked waits; it goes on without them.
+    Unfinished,
 }
 
 impl Failure {

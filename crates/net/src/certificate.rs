@@ -280,11 +280,14 @@ fn unix_now() -> i64 {
 
 /// The authorities that the system trusts, and those in the PEM file `extra`.
 ///
-/// Certificates of the system that cannot be read are left out with a warning.
-///
 /// # Errors
 /// When `extra` cannot be read or holds something that is not a certificate.
 pub fn load_roots(extra: Option<&Path>) -> Result<Roots, TlsError> {
+    extend_roots(system_roots(), extra)
+}
+
+/// The authorities that the system trusts. Certificates that cannot be read are left out with a warning.
+pub fn system_roots() -> Roots {
     let mut roots = Roots::new();
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
@@ -295,6 +298,14 @@ pub fn load_roots(extra: Option<&Path>) -> Result<Roots, TlsError> {
             tracing::debug!(%error, "a certificate of the system's store is left out");
         }
     }
+    roots
+}
+
+/// Those authorities, and the ones in the PEM file `extra`.
+///
+/// # Errors
+/// When `extra` cannot be read or holds something that is not a certificate.
+pub fn extend_roots(mut roots: Roots, extra: Option<&Path>) -> Result<Roots, TlsError> {
     if let Some(path) = extra {
         for der in read_chain(path)? {
             roots.add(&der).map_err(|e| TlsError::Certificate {

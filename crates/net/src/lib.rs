@@ -32,7 +32,9 @@ mod stream;
 pub mod systemd;
 mod verifier;
 
-pub use certificate::{CertificateFacts, SET_UP_HOST, SetUpCertificate, load_roots};
+pub use certificate::{
+    CertificateFacts, SET_UP_HOST, SetUpCertificate, extend_roots, load_roots, system_roots,
+};
 pub use challenge::Challenges;
 pub use client::{ClientTls, HandshakeError};
 pub use client_roots::ClientRoots;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 use thiserror::Error;
-use wardpost_admin::ClientError;
+use wardpost_admin::{ClientError, FailureKind};
 use wardpost_config::ConfigError;
 
 /// Why a command did not succeed.
@@ -49,7 +49,25 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Daemon(ClientError::Refused(why)) if why.kind == FailureKind::Unfinished => {
+                ExitCode::from(3)
+            }
             Self::Daemon(_) | Self::Said | Self::Failed(_) => ExitCode::from(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_told_from_what_failed() {
+        let said = |kind| {
+            let why = wardpost_admin::Failure { kind, message: String::new() };
+            Failure::Daemon(ClientError::Refused(why)).exit_code()
+        };
+        assert_eq!(said(FailureKind::Unfinished), ExitCode::from(3));
+        assert_eq!(said(FailureKind::Refused), ExitCode::from(1));
     }
 }

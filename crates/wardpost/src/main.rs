@@ -4,7 +4,8 @@
 //! `wardpost serve` is the daemon. `check` and `setup` work on the files; every other command talks to
 //! the running daemon over its control socket, and so needs no access to keys or data.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, mistakes in the configuration included.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, mistakes in the configuration included; 3 begun, and going on
+//! without the command.
 
 mod ask;
 mod check;

@@ -95,8 +95,9 @@ pub trait Certifier: Send + Sync {
     /// How things stand.
     fn status(&self) -> AcmeView;
     /// Asks for a certificate now, and waits for a while for what comes of it: with the next key, whether
-    /// or not its record is published; with a new account.
-    async fn renew(&self, next_key: bool, new_account: bool) -> AcmeView;
+    /// or not its record is published; with a new account. `None` when it takes longer; then it goes on
+    /// all the same.
+    async fn renew(&self, next_key: bool, new_account: bool) -> Option<AcmeView>;
 }
 
 /// Everything requests are about.

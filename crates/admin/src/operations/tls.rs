@@ -52,7 +52,7 @@ impl Admin {
             )
         })?;
         let before = certifier.status();
-        done(&before, &certifier.renew(false, new_account).await)?;
+        done(&before, certifier.renew(false, new_account).await.as_ref())?;
         self.tls_view().map(Answer::Tls)
     }
 
@@ -68,7 +68,7 @@ impl Admin {
         }
         if let Some(certifier) = &parts.certifier {
             let before = certifier.status();
-            done(&before, &certifier.renew(true, false).await)?;
+            done(&before, certifier.renew(true, false).await.as_ref())?;
             return self.tls_view().map(Answer::Tls);
         }
         let Some(key_file) = parts.host.key_file() else {
@@ -196,11 +196,12 @@ fn no_next_key() -> Failure {
 }
 
 /// Whether a certificate came of it; if not, why.
-fn done(before: &AcmeView, after: &AcmeView) -> Result<(), Failure> {
-    if after.working {
-        let text = "the certificate is being ordered; see `wardpost tls show` in a while";
-        return Err(Failure::new(FailureKind::Refused, text));
-    }
+fn done(before: &AcmeView, after: Option<&AcmeView>) -> Result<(), Failure> {
+    let Some(after) = after else {
+        let text = "the certificate authority takes its time. The order goes on by itself, and nothing needs to \
+                    be done; look with `wardpost tls show` in a few minutes how it went";
+        return Err(Failure::new(FailureKind::Unfinished, text));
+    };
     if let Some(refused) = &after.refused {
         return Err(Failure::new(FailureKind::Refused, refused.clone()));
     }
@@ -236,4 +237,53 @@ fn ready(readiness: Readiness, hostname: &Domain) -> Result<(), Failure> {
         ),
     };
     Err(Failure::new(FailureKind::Refused, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::AcmeFailureView;
+
+    fn standing() -> AcmeView {
+        AcmeView {
+            directory: "https://ca.test/".to_owned(),
+            since: None,
+            renewal: None,
+            working: false,
+            failures: 0,
+            last_failure: None,
+            next_try: None,
+            left_out: Vec::new(),
+            refused: None,
+        }
+    }
+
+    fn failed() -> AcmeView {
+        let last_failure = AcmeFailureView {
+            when: "2016-04-02T12:00:00Z".to_owned(),
+            kind: "dns".to_owned(),
+            says: "It could not find the name.".to_owned(),
+            to_do: "Make the record.".to_owned(),
+        };
+        AcmeView { failures: 1, last_failure: Some(last_failure), ..standing() }
+    }
+
+    #[test]
+    fn an_order_that_takes_long_is_neither_done_nor_failed() {
+        for before in [standing(), failed()] {
+            let goes_on = done(&before, None).unwrap_err();
+            assert_eq!(goes_on.kind, FailureKind::Unfinished);
+            assert!(goes_on.message.contains("goes on by itself"), "{goes_on}");
+            assert!(goes_on.message.contains("`wardpost tls show`"), "{goes_on}");
+            assert!(!goes_on.message.contains("no certificate"), "{goes_on}");
+        }
+        let refused = AcmeView { refused: Some("too often".to_owned()), ..standing() };
+        for (after, kind) in [(failed(), "no certificate"), (refused, "too often")] {
+            let failure = done(&standing(), Some(&after)).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Refused);
+            assert!(failure.message.contains(kind), "{failure}");
+        }
+        // What came of it counts, even if the next one is on its way already.
+        assert_eq!(done(&failed(), Some(&AcmeView { working: true, ..standing() })), Ok(()));
+    }
 }

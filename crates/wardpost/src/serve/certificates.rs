@@ -15,8 +15,9 @@ use wardpost_config::Config;
 use wardpost_directory::Directory;
 use wardpost_dns::{DnsError, HickoryResolver, Resolver};
 use wardpost_mail::{Domain, Secret};
-use wardpost_net::{Https, ServerTls, SetUpCertificate, load_roots};
+use wardpost_net::{Https, ServerTls, SetUpCertificate, extend_roots};
 use wardpost_publish::{KeyPlan, Readiness};
+use wardpost_verdict::Roots;
 
 /// How long the look-up of one name may take.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -87,6 +88,7 @@ pub(crate) fn acme(
     tls: &ServerTls,
     resolver: &HickoryResolver,
     publishing: &Publishing,
+    system_roots: Roots,
 ) -> Result<Option<Acme>, Failure> {
     let Some(authority) = &config.acme else { return Ok(None) };
     let (http, https) = (!config.listen.http.is_empty(), !config.listen.https.is_empty());
@@ -99,7 +101,8 @@ pub(crate) fn acme(
         ways: ways.into_iter().filter(|(open, _)| *open).map(|(_, way)| way).collect(),
     };
     let resolver: Arc<dyn Resolver> = Arc::new(resolver.clone());
-    let roots = load_roots(authority.extra_root.as_deref()).map_err(Failure::from_error)?;
+    let roots = extend_roots(system_roots, authority.extra_root.as_deref());
+    let roots = roots.map_err(Failure::from_error)?;
     let parts = Parts {
         store: state.store.clone(),
         tls: tls.clone(),
@@ -204,12 +207,9 @@ impl Certifier for Certificates {
         view(self.0.status())
     }
 
-    async fn renew(&self, next_key: bool, new_account: bool) -> AcmeView {
+    async fn renew(&self, next_key: bool, new_account: bool) -> Option<AcmeView> {
         let renewing = self.0.renew(Wish { next_key, new_account });
-        match tokio::time::timeout(PATIENCE, renewing).await {
-            Ok(status) => view(status),
-            Err(_) => self.status(),
-        }
+        tokio::time::timeout(PATIENCE, renewing).await.ok().map(view)
     }
 }
 

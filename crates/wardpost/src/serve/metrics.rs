@@ -305,6 +305,7 @@ mod tests {
     use std::path::Path;
     use wardpost_dns::HickoryResolver;
     use wardpost_mail::Domain;
+    use wardpost_verdict::Roots;
 
     async fn page(directory: &Path) -> MetricsPage {
         let text = "hostname = \"mail.clinic.test\"\ndomain = \"clinic.test\"\n";
@@ -313,7 +314,7 @@ mod tests {
         let host = Domain::parse("mail.clinic.test").unwrap();
         let tls = ServerTls::self_signed(directory, &host).unwrap();
         let resolver = HickoryResolver::new(&["127.0.0.1:53".parse().unwrap()]).unwrap();
-        let roles = Roles::new(&config, &state, &tls, resolver).unwrap();
+        let roles = Roles::new(&config, &state, &tls, resolver, Roots::new()).unwrap();
         MetricsPage::new(&config, &roles, &state, &tls)
     }
 

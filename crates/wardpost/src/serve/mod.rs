@@ -44,7 +44,7 @@ use wardpost_checkup::Checkup;
 use wardpost_config::Config;
 use wardpost_courier::Courier;
 use wardpost_keys::SystemKey;
-use wardpost_net::{ServerTls, Shutdown, systemd};
+use wardpost_net::{ServerTls, Shutdown, system_roots, systemd};
 use wardpost_queue::Queue;
 use wardpost_sts::Policies;
 use wardpost_wall::Wall;
@@ -116,7 +116,8 @@ async fn serve_state(
     let shutdown = Shutdown::new();
     let tls = certificates::server_tls(config, state, welcome.is_some())?;
     let resolver = dns::resolver(config, &state.store)?;
-    let roles = Roles::new(config, state, &tls, resolver.clone())?;
+    let roots = system_roots();
+    let roles = Roles::new(config, state, &tls, resolver.clone(), roots.clone())?;
     let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));
     let publishing = Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
     publishing.observe().await;

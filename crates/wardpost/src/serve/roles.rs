@@ -17,7 +17,7 @@ use wardpost_dns::{HickoryResolver, Resolver};
 use wardpost_imap::Imap;
 use wardpost_mail::{Address, Domain};
 use wardpost_mx::{Claim, Facts, Mx, SenderFacts};
-use wardpost_net::{ClientTls, Https, ServerTls, load_roots};
+use wardpost_net::{ClientTls, Https, ServerTls, extend_roots};
 use wardpost_portal::Portal;
 use wardpost_sender_auth::SenderAuth;
 use wardpost_signer::Signer;
@@ -49,15 +49,17 @@ impl Roles {
         state: &State,
         tls: &ServerTls,
         resolver: HickoryResolver,
+        system_roots: Roots,
     ) -> Result<Self, Failure> {
-        let roots = Arc::new(roots(config)?);
+        let extra = config.transport.extra_roots.as_deref();
+        let roots = Arc::new(extend_roots(system_roots, extra).map_err(Failure::from_error)?);
         let signer = Arc::new(signer(state.directory.clone()));
         let policies = policies(state, &resolver, &roots)?;
         let registry = Registry::new();
         let asks: Arc<dyn Resolver> = Arc::new(resolver.clone());
         let reporting = Reporting::new(config, state, asks, Arc::clone(&signer), &roots)?;
         let roles = Self {
-            mx: mx(config, state, tls, &resolver)?,
+            mx: mx(config, state, tls, &resolver, &roots)?,
             submission: submission(config, state, tls, &signer),
             imap: imap(config, state, tls),
             portal: portal(config, state, tls),
@@ -86,6 +88,7 @@ fn mx(
     state: &State,
     tls: &ServerTls,
     resolver: &HickoryResolver,
+    roots: &Arc<Roots>,
 ) -> Result<Arc<Mx>, Failure> {
     let senders = wardpost_sender_auth::Settings {
         hostname: config.hostname.clone(),
@@ -93,7 +96,7 @@ fn mx(
         trusted_sealers: config.inbound.trusted_arc_sealers.clone(),
     };
     let settings = wardpost_mx::Settings {
-        roots: Arc::new(roots(config)?),
+        roots: Arc::clone(roots),
         ..wardpost_mx::Settings::from_config(config)
     };
     Ok(Mx::new(
@@ -214,8 +217,4 @@ fn courier_settings(config: &Config) -> Result<wardpost_courier::Settings, Failu
         portal_url: config.portal.url.clone(),
         ..wardpost_courier::Settings::new(&config.hostname, postmaster)
     })
-}
-
-fn roots(config: &Config) -> Result<Roots, Failure> {
-    load_roots(config.transport.extra_roots.as_deref()).map_err(Failure::from_error)
 }

@@ -1,7 +1,7 @@
 //! The pages for staff, given what they work with.
 
 use super::state::State;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use wardpost_config::Config;
 use wardpost_directory::{Removal, Way};
@@ -43,16 +43,17 @@ pub(crate) async fn hand_over(state: &State, staff: &Staff, done: &Done) {
 }
 
 fn settings(config: &Config) -> Settings {
-    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
+    // A person who types them in and a program that asks get the same ones.
+    let ports = wardpost_clients::Settings::from_config(config);
     Settings {
         url: config.portal.url.clone(),
         practice: config.practice.name.clone(),
         phone: config.practice.phone.clone(),
         hostname: config.hostname.clone(),
         ports: MailPorts {
-            imaps: port(&config.listen.imaps),
-            submissions: port(&config.listen.submissions),
-            submission: port(&config.listen.submission),
+            imaps: ports.imaps,
+            submissions: ports.submissions,
+            submission: ports.submission,
         },
         watching: Watching {
             addresses: config.listen.metrics.clone(),
