@@ -121,7 +121,7 @@ async fn serve_state(
     let program = Arc::new(Program::new(config, &tls, resolver.validated_by()));
     let publishing = Arc::new(Publishing::new(config, state, &tls).map_err(Failure::from_error)?);
     publishing.observe().await;
-    let acme = certificates::acme(config, state, &tls, &resolver, &publishing)?;
+    let acme = certificates::acme(config, state, &tls, &resolver, &publishing, roots)?;
     if let Some(acme) = &acme {
         acme.register(&roles.registry).map_err(Failure::from_error)?;
     }
