@@ -22,6 +22,8 @@ pub(crate) const DISK: &str = "practice.qcow2";
 pub(crate) const TPM: &str = "practice-tpm";
 /// What says that the daemon serves.
 pub(crate) const SERVES: &str = "Started wardpost.service";
+/// What the console says on the first start.
+const MAKING: &str = "making the encrypted partition";
 /// How long a machine may take to switch itself off.
 pub(crate) const END: Duration = Duration::from_secs(180);
 /// How long a thing may take that is quick on a real machine.
@@ -43,6 +45,7 @@ pub(crate) fn run(place: &Place) -> Result<Told> {
     let hooks = world(&lab)?;
     place.disk(DISK, "image.qcow2", 12)?;
     let parts = Parts { disk: DISK, tpm: Some(TPM), ..Parts::new("first") };
+    cut_short(place, Parts { name: "cut-short", ..parts }, &hooks)?;
     let mut vm = Vm::start(place, parts, &hooks)?;
     vm.wait_for(SERVES, START)?;
     let first = vm.since_kernel(SERVES);
@@ -74,6 +77,17 @@ pub(crate) fn run(place: &Place) -> Result<Told> {
         numbers / 1024 / 1024,
     );
     Ok(Told { recovery_key: taken.recovery_key, measured })
+}
+
+/// The power fails while the data partition is being made. What follows is a first start as any other.
+fn cut_short(place: &Place, parts: Parts<'_>, hooks: &Hooks) -> Result<()> {
+    let mut vm = Vm::start(place, parts, hooks)?;
+    vm.wait_for(MAKING, START)?;
+    // Somewhere in the middle of it.
+    std::thread::sleep(Duration::from_secs(4));
+    let far = vm.said().contains("Mounted var.mount");
+    drop(vm);
+    if far { Err("the disk was ready before the power failed".into()) } else { Ok(()) }
 }
 
 /// The lab's DNS instead of the Internet's, for a machine that has none: settings that set-up finds.

@@ -19,9 +19,10 @@ pub(crate) const PORTS: [u16; 6] = [25, 80, 443, 587, 993, 9464];
 /// Enters the tree of image tools, as `cargo xtask image` does.
 const ENTER: &str = include_str!("../../crates/xtask/src/enter.sh");
 
-/// Kernel arguments of every start. The first line is for speed without hardware help; the second puts the
-/// messages and the console where this program reads them.
+/// Kernel arguments of every start. The first two lines are for speed without hardware help, and patience for want
+/// of it; the others put the messages and the console where this program reads them.
 const ARGUMENTS: &str = "mitigations=off init_on_alloc=0 tsc=unstable no_timer_check \
+     systemd.default_device_timeout_sec=900 \
      console=ttyS0 systemd.wants=wardpost-console@ttyS0.service systemd.show_status=yes \
      systemd.journald.forward_to_console=1 systemd.journald.max_level_console=info";
 
@@ -40,8 +41,20 @@ pub(crate) struct Place {
 impl Place {
     /// A program of the tools that sees this run's folder as `/srv`.
     pub(crate) fn tool(&self, program: &str) -> Command {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh"]);
+        // Whoever kills the test, before it can, ends its machines.
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-ec",
+            ENTER,
+            "sh",
+        ]);
         command.arg(&self.tools).arg(&self.folder).arg(program).env_remove("TMPDIR");
         command
     }

@@ -4,8 +4,8 @@
 //! Debian's packages, `keys` what it is signed with, `out` the result.
 
 use crate::stage::failure;
-use crate::tools::Tools;
-use crate::{Failure, Outcome, cargo, packages, stage};
+use crate::tools::{self, Tools};
+use crate::{Failure, Outcome, cargo, packages, stage, tidy};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -58,36 +58,53 @@ pub(crate) fn test(options: &Options) -> Outcome {
     packages::install(packages::TEST)?;
     // All of it: single packages would be built with other features, and RocksDB perhaps once more.
     cargo::run(&["build", "--workspace"])?;
-    let image = build(options)?;
-    let tools = Tools::ready()?;
+    let tools = ready()?;
+    let image = make(&tools, options)?;
     let (tree, folder) = (tools.tree().display().to_string(), Tools::folder().join("test"));
     let (image, folder) = (image.display().to_string(), folder.display().to_string());
     let mut words = vec!["--tools", &tree, "--image", &image, "--folder", &folder];
     if options.all {
         words.push("--all");
     }
-    cargo::run_program("wardpost-image-test", &words)
+    // Whoever ends this program ends the machines, too.
+    let mut test = tools::ending_with_us();
+    test.arg(cargo::target_dir().join("release/wardpost-image-test")).args(words);
+    cargo::checked(test)
 }
 
-/// Builds the programs and then the image; gives the one for hypervisors.
-pub(crate) fn build(options: &Options) -> Result<PathBuf, Failure> {
+/// Builds the programs and then the image.
+pub(crate) fn build(options: &Options) -> Outcome {
+    let tools = ready()?;
+    make(&tools, options).map(drop)
+}
+
+fn ready() -> Result<Tools, Failure> {
     if fs::metadata("/proc/self").is_ok_and(|me| me.uid() != 0) {
         return Err(Failure::new("the image's tools need root: run this as root"));
     }
     packages::install(packages::BUILD)?;
+    Tools::ready()
+}
+
+/// Gives the image for hypervisors.
+fn make(tools: &Tools, options: &Options) -> Result<PathBuf, Failure> {
     if options.programs.is_none() {
         cargo::run(&["build", "--workspace"])?;
     }
     let start = Instant::now();
-    let tools = Tools::ready()?;
     let work = Tools::folder();
     let built = cargo::target_dir().join("release");
     fill_stage(&work, options.programs.as_deref().unwrap_or(&built))?;
-    let keys = sign_with(&tools, &work, options.keys.as_deref())?;
+    let keys = sign_with(tools, &work, options.keys.as_deref())?;
     let version = env!("CARGO_PKG_VERSION");
-    mkosi(&tools, &work, version, keys, options)?;
-    let qcow2 = pack(&tools, &work, version)?;
+    mkosi(tools, &work, version, keys, options)?;
+    let qcow2 = pack(tools, &work, version)?;
     tell(&work, version, start)?;
+    if options.keys.is_none() {
+        eprintln!(
+            "  signed with keys made for development: for trials, not for a practice (docs/image.md)"
+        );
+    }
     Ok(qcow2)
 }
 
@@ -97,8 +114,9 @@ fn fill_stage(work: &Path, programs: &Path) -> Outcome {
     if tree.exists() {
         fs::remove_dir_all(&tree).map_err(|e| failure(&tree, &e))?;
     }
-    stage::lay_out(stage::UNITS, Path::new("."), &tree)?;
-    stage::lay_out(OWN, Path::new("."), &tree)?;
+    let root = tidy::root()?;
+    stage::lay_out(stage::UNITS, &root, &tree)?;
+    stage::lay_out(OWN, &root, &tree)?;
     stage::put(&programs.join("wardpost"), &tree.join("usr/bin/wardpost"), 0o755)?;
     stage::put(
         &programs.join("wardpost-disk"),
@@ -113,7 +131,7 @@ fn fill_stage(work: &Path, programs: &Path) -> Outcome {
     if declarations.exists() {
         fs::remove_dir_all(&declarations).map_err(|e| failure(&declarations, &e))?;
     }
-    stage::copy_folder(Path::new("image"), &declarations)
+    stage::copy_folder(&root.join("image"), &declarations)
 }
 
 /// The folder of the keys that sign, as the tools see it: a release's own, or a pair made for development.
@@ -146,7 +164,7 @@ fn mkosi(tools: &Tools, work: &Path, version: &str, keys: &str, options: &Option
     mkosi.args(["--directory", "declarations", "--force", "--image-version", version]);
     mkosi.args(["--extra-tree", "/srv/stage", "--output-directory", "/srv/out"]);
     mkosi.args(["--package-cache-dir", "/srv/packages", "--workspace-directory", "/srv/space"]);
-    mkosi.args(["--source-date-epoch", &stage::commit_time(Path::new("."))]);
+    mkosi.args(["--source-date-epoch", &stage::commit_time(&tidy::root()?)]);
     if let Some(given) = &options.keys {
         // Shown to this one program, and never copied.
         let given = fs::canonicalize(given).map_err(|e| failure(given, &e))?;

@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | fuzz | build | deb`.
+//! Development tasks: `cargo xtask demo | test | ci | tidy | bench | fuzz | build | image | deb`.
 //!
 //! This program uses the standard library only, so it is ready in seconds on a fresh machine. It then
 //! installs the Debian packages a task needs and drives cargo with one profile (`release`) and one target
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
             let is_test = rest.first() == Some(&"test");
             match image::Options::read(&rest[usize::from(is_test)..]) {
                 Some(options) if is_test => image::test(&options),
-                Some(options) => image::build(&options).map(drop),
+                Some(options) => image::build(&options),
                 None => {
                     eprint!("{USAGE}");
                     return ExitCode::from(2);

@@ -2,7 +2,7 @@
 
 use crate::{Failure, Outcome};
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -48,8 +48,14 @@ pub(crate) fn write(to: &Path, content: &[u8], mode: u32) -> Outcome {
 
 /// Makes a folder that everybody can read, and those it lies in.
 pub(crate) fn make_folder(folder: &Path) -> Outcome {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755).create(folder).map_err(|e| failure(folder, &e))
+    if folder.is_dir() {
+        return Ok(());
+    }
+    folder.parent().map_or(Ok(()), make_folder)?;
+    fs::create_dir(folder).map_err(|e| failure(folder, &e))?;
+    // Whatever the umask is.
+    let everybody = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder, everybody).map_err(|e| failure(folder, &e))
 }
 
 /// Copies a folder; every file in it is for all to read.
