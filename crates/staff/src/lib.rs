@@ -25,6 +25,7 @@ mod form;
 mod health;
 mod join;
 mod lost;
+mod machine;
 mod metrics;
 mod pages;
 mod password;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub ports: MailPorts,
     /// How the server's numbers are read.
     pub watching: Watching,
+    /// The folder where a file `poweroff` or `reboot` makes the machine do so, if it listens to anybody.
+    pub power: Option<PathBuf>,
 }
 
 /// The ports of mail programs; `None` is off.
@@ -219,6 +222,7 @@ impl Staff {
             .route("/admin/dns/zone/{domain}", get(dns::zone))
             .route("/admin/watch", get(watch::show).post(watch::token))
             .route("/admin/watch/certificate", get(watch::certificate))
+            .route("/admin/machine", get(machine::show).post(machine::wanted))
             .with_state(Arc::clone(self))
     }
 
@@ -240,6 +244,7 @@ impl Staff {
             (Some("admin"), "people") => "admin-people",
             (Some("admin"), "dns") => "admin-dns",
             (Some("admin"), "watch") => "admin-watch",
+            (Some("admin"), "machine") => "admin-machine",
             _ => return None,
         };
         Some(name)

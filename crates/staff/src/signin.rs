@@ -54,6 +54,7 @@ struct Start<'a> {
     devices: usize,
     health: Option<Health>,
     wrong_codes: Option<Tried>,
+    has_power: bool,
 }
 
 /// Wrong codes, as their owner is told of them.
@@ -94,8 +95,16 @@ pub(crate) async fn start(
         let devices = staff.parts.directory.app_passwords(who.account.id).len();
         let health = staff.parts.examiner.latest().map(|report| report.worst());
         let wrong_codes = (*who.visitor.wrong_codes.lock()).map(Tried::from);
-        let (shell, who, here) = (&staff.shell, &who, "/staff");
-        return page(StatusCode::OK, &Start { shell, who, here, devices, health, wrong_codes });
+        let start = Start {
+            shell: &staff.shell,
+            who: &who,
+            here: "/staff",
+            devices,
+            health,
+            wrong_codes,
+            has_power: staff.settings.power.is_some(),
+        };
+        return page(StatusCode::OK, &start);
     }
     let next = known_page(&said.next).unwrap_or("/staff");
     let form = SignIn {

@@ -1,15 +1,16 @@
 //! The pages for administrators, and what holds for all pages.
 
-use super::house::{DANA, House, ROBIN, finding};
+use super::house::{Browser, DANA, House, ROBIN, finding};
 use axum::http::StatusCode;
 use wardpost_health::State as Health;
 
-const ADMIN: [&str; 5] = [
+const ADMIN: [&str; 6] = [
     "/admin",
     "/admin/dns",
     "/admin/dns/zone/clinic.test",
     "/admin/watch",
     "/admin/watch/certificate",
+    "/admin/machine",
 ];
 
 #[tokio::test]
@@ -184,4 +185,35 @@ async fn pages_are_counted_without_names() {
         assert!(text.contains(line), "{text}");
     }
     assert!(!text.contains("dana") && !text.contains("clinic"));
+}
+
+#[tokio::test]
+async fn an_administrator_switches_the_machine_off() {
+    let house = House::new().await;
+    let mut dana = house.signed_in(DANA).await;
+    assert!(dana.get("/staff").await.has("/admin/machine"));
+    let asked = |wish: &str| house.dir.path().join(wish).exists();
+    let press = async |browser: &mut Browser<'_>, wish| {
+        browser.fill("/admin/machine", "/admin/machine", &[("next", wish)]).await
+    };
+    assert_eq!(press(&mut dana, "kexec").await.status, StatusCode::FORBIDDEN);
+    let unasked = dana.post("/admin/machine", &[("next", "poweroff")]).await;
+    assert_eq!(unasked.status, StatusCode::FORBIDDEN, "no other page's form");
+    let mut robin = house.signed_in(ROBIN).await;
+    assert!(!robin.get("/staff").await.has("/admin/machine"));
+    assert_eq!(robin.get("/admin/machine").await.status, StatusCode::FORBIDDEN);
+    let theirs = robin.fill("/staff", "/admin/machine", &[("next", "poweroff")]).await;
+    assert_eq!(theirs.status, StatusCode::FORBIDDEN, "administrators only");
+    assert!(!asked("poweroff") && !asked("reboot") && !asked("kexec"));
+
+    let page = press(&mut dana, "reboot").await;
+    assert!(page.status == StatusCode::OK && page.has("starts again") && asked("reboot"));
+    let page = press(&mut dana, "poweroff").await;
+    assert!(page.has("switches itself off") && asked("poweroff"));
+
+    // Where nobody listens, nothing is offered.
+    let house = House::on(false).await;
+    let mut dana = house.signed_in(DANA).await;
+    assert!(!dana.get("/staff").await.has("/admin/machine"));
+    assert_eq!(dana.get("/admin/machine").await.status, StatusCode::NOT_FOUND);
 }

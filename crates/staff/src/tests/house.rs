@@ -128,6 +128,11 @@ pub(crate) fn secret(text: &str) -> Secret<String> {
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::on(true).await
+    }
+
+    /// On a machine that may be told to switch itself off, or not.
+    pub(crate) async fn on(appliance: bool) -> Self {
         let domain = Domain::parse("clinic.test").unwrap();
         let store = Store::in_memory();
         let directory = Directory::open_with(store, &domain, Options::for_tests()).await.unwrap();
@@ -156,6 +161,7 @@ impl House {
                 token_file: Some(token_file),
                 client_certificates: false,
             },
+            power: appliance.then(|| dir.path().to_owned()),
         };
         let examiner = Arc::new(Examined::default());
         let mail_stays = Arc::new(AtomicBool::new(false));

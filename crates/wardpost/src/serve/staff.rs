@@ -2,6 +2,7 @@
 
 use super::state::State;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use wardpost_config::Config;
 use wardpost_directory::{Removal, Way};
@@ -10,6 +11,9 @@ use wardpost_net::ServerTls;
 use wardpost_publish::records::Source;
 use wardpost_setup::Done;
 use wardpost_staff::{MailPorts, Parts, Profiles, Settings, Staff, Watching};
+
+/// Where the appliance is told to switch itself off (systemd/appliance). On other machines nobody listens.
+const POWER: &str = "/run/wardpost-power";
 
 /// The pages for staff.
 pub(crate) fn staff(
@@ -60,5 +64,6 @@ fn settings(config: &Config) -> Settings {
             token_file: config.metrics.token_file.clone(),
             client_certificates: config.metrics.client_ca.is_some(),
         },
+        power: Path::new(POWER).is_dir().then(|| POWER.into()),
     }
 }
