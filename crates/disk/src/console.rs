@@ -26,12 +26,9 @@ pub(crate) fn wait_for_enter() {
 
 /// Asks for a new passphrase until the same one, long enough, was typed twice.
 pub(crate) fn new_passphrase() -> Result<Secret<String>, Failure> {
-    say("This machine has no TPM security chip, so its disk cannot open by itself.\n\n\
-         Choose a passphrase now: four or five words that do not belong together are good.\n\
+    say("Choose a passphrase now: four or five words that do not belong together are good.\n\
          It will be asked for HERE, on this screen, at EVERY start; without it nobody\n\
-         reads the mail, and nobody can bring it back. Write it down and keep it safe.\n\n\
-         (If you would rather not type it: switch the machine off, give it a TPM 2.0 in\n\
-         the settings of the firmware or of the virtual machine, and start again.)");
+         reads the mail, and nobody can bring it back. Write it down and keep it safe.");
     loop {
         let first = ask("New passphrase for the disk:")?;
         if let Err(complaint) = acceptable(first.expose()) {

@@ -55,7 +55,6 @@ impl Drop for File {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slots {
     pub(crate) tpm: bool,
-    pub(crate) passphrase: bool,
     pub(crate) recovery: bool,
 }
 
@@ -66,7 +65,26 @@ pub(crate) fn slots() -> Result<Slots, Failure> {
 
 fn read_slots(table: &str) -> Slots {
     let has = |kind: &str| table.lines().any(|line| line.split_whitespace().nth(1) == Some(kind));
-    Slots { tpm: has("tpm2"), passphrase: has("password"), recovery: has("recovery") }
+    Slots { tpm: has("tpm2"), recovery: has("recovery") }
+}
+
+/// The name under which the partition is opened for a moment.
+const TRIAL: &str = "wardpost-trial";
+
+/// Whether the TPM gives the partition's key back, here and now: what is measured does not change between this
+/// and systemd-cryptsetup@data.service, which opens it for good.
+pub(crate) fn tpm_opens() -> Result<(), Failure> {
+    // Headless: where the TPM does not, nobody is asked for what nobody has.
+    let options = "luks,read-only,tpm2-device=auto,headless=true";
+    tool::run("systemd-cryptsetup", &["attach", TRIAL, DEVICE, "-", options])?;
+    // Whoever looks at the new device would keep it busy.
+    let closed = crate::disk::settle();
+    let closed = closed.and_then(|()| tool::run("systemd-cryptsetup", &["detach", TRIAL]));
+    if let Err(failure) = closed {
+        // No fault of the TPM's; the next start opens it.
+        eprintln!("wardpost-disk: {TRIAL} was not closed: {failure}");
+    }
+    Ok(())
 }
 
 /// What was typed at the console to open the disk on this start, if anything was.
@@ -106,8 +124,8 @@ mod tests {
     #[test]
     fn the_table_is_read() {
         let table = "SLOT TYPE    \n   0 tpm2\n   1 recovery\n";
-        assert_eq!(read_slots(table), Slots { tpm: true, passphrase: false, recovery: true });
-        assert!(read_slots("SLOT TYPE\n   0 password\n").passphrase);
+        assert_eq!(read_slots(table), Slots { tpm: true, recovery: true });
+        assert_eq!(read_slots("SLOT TYPE\n   0 password\n"), Slots::default());
         assert_eq!(read_slots(""), Slots::default());
     }
 }

@@ -1,7 +1,7 @@
 //! The recovery key: what opens the disk when the TPM does not, or the passphrase is forgotten.
 //!
 //! Nobody can read a key off the disk again, so until one is on paper each start makes a new one, puts it
-//! into memory where only the mail server's user reads it, and forgets the one before.
+//! into memory where only the mail server's user reads it, and forgets the one before. Afterwards never again.
 
 use crate::keys::{self, BOUND_TO, DEVICE, File, Slots};
 use crate::{Failure, tool};
@@ -14,6 +14,9 @@ use wardpost_mail::Secret;
 const FOLDER: &str = "/run/wardpost-disk";
 /// Written by the set-up page when somebody has typed the last group of the key.
 const CONFIRMED: &str = "/var/lib/wardpost/recovery-key-confirmed";
+/// Remembers the confirmation where only root writes: if the mail server's own note of it is lost, or deleted
+/// by whoever broke into the mail server, the key on paper stays good.
+const MARK: &str = "/var/lib/wardpost-disk/confirmed";
 /// The mail server's user.
 const USER: &str = "wardpost";
 
@@ -29,10 +32,40 @@ pub(crate) fn hand_over() -> Result<(), Failure> {
     if slots.tpm && !typed.is_empty() {
         seal_again(&typed);
     }
-    if Path::new(CONFIRMED).exists() {
+    if is_confirmed(&slots, CONFIRMED.as_ref(), MARK.as_ref()) {
         return Ok(());
     }
     put("recovery-key", new_key(&slots, typed)?.expose(), owner)
+}
+
+/// Whether a recovery key is on paper. Once that was so it stays so.
+fn is_confirmed(slots: &Slots, note: &Path, mark: &Path) -> bool {
+    if mark.exists() {
+        if !slots.recovery {
+            eprintln!(
+                "wardpost-disk: the recovery key that was confirmed opens the disk no longer"
+            );
+        }
+        return true;
+    }
+    if !note.exists() {
+        return false;
+    }
+    if slots.recovery
+        && let Err(failure) = remember(mark)
+    {
+        // A full disk, say: the next start tries again.
+        eprintln!("wardpost-disk: {}: {failure}", mark.display());
+    }
+    true
+}
+
+fn remember(mark: &Path) -> std::io::Result<()> {
+    let folder = mark.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    fs::File::create(mark)?.sync_all()?;
+    fs::File::open(folder)?.sync_all()
 }
 
 /// The disk was moved to another machine, or its TPM cleared, and somebody typed the recovery key: from now
@@ -140,5 +173,25 @@ mod tests {
             "root:x:0:0::/root:/bin/sh\nwardpost:x:899:898::/var/lib/wardpost:/usr/sbin/nologin\n";
         assert_eq!(read_owner(passwd), Some((899, 898)));
         assert_eq!(read_owner("root:x:0:0::/:/"), None);
+    }
+
+    #[test]
+    fn a_key_on_paper_stays_good_without_the_mail_servers_note() {
+        let folder = std::env::temp_dir().join(format!("wardpost-mark-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (note, mark) = (folder.join("note"), folder.join("disk/confirmed"));
+        let (with, without) = (Slots { tpm: true, recovery: true }, Slots::default());
+        assert!(!is_confirmed(&with, &note, &mark));
+        assert!(!mark.exists());
+        fs::write(&note, "").unwrap();
+        // No key, nothing to remember.
+        assert!(is_confirmed(&without, &note, &mark));
+        assert!(!mark.exists());
+        assert!(is_confirmed(&with, &note, &mark));
+        let mode = fs::metadata(mark.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        fs::remove_file(&note).unwrap();
+        assert!(is_confirmed(&with, &note, &mark));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
