@@ -256,15 +256,15 @@ impl Vm {
     }
 
     /// The kernel's clock when the journal said something, in seconds since the kernel's start.
-    pub(crate) fn since_kernel(&self, text: &str) -> String {
-        let said = self.said();
+    pub(crate) fn since_kernel(&mut self, text: &str) -> Result<f64> {
         let clock = |line: &str| {
             let clock = line.trim_start().strip_prefix('[')?.split(']').next()?.trim();
-            // Not the "[  OK  ]" of the same news.
+            // Not the "[  OK  ]" of the same news, which may come before.
             clock.parse::<f64>().ok()
         };
-        let seconds = said.lines().filter(|line| line.contains(text)).find_map(clock);
-        seconds.map_or("?".to_owned(), |seconds| format!("{seconds:.0}"))
+        self.wait_until(&format!("{text:?} in the journal"), Duration::from_secs(60), |vm| {
+            vm.said().lines().filter(|line| line.contains(text)).find_map(clock)
+        })
     }
 
     /// The memory that is in use: what the kernel could not give to a program that asked for it.
@@ -304,8 +304,13 @@ impl Vm {
 
     /// Presses the power button, as a hypervisor's "shut down" does, and waits until the machine is off.
     pub(crate) fn shut_down(mut self, limit: Duration) -> Result<Duration> {
-        let start = Instant::now();
         self.qmp.ask("system_powerdown", json!({}))?;
+        self.ends(limit)
+    }
+
+    /// Waits until it is off, as somebody has told it; how long that took.
+    pub(crate) fn ends(mut self, limit: Duration) -> Result<Duration> {
+        let start = Instant::now();
         let name = self.name.clone();
         wait_for(&format!("{name} to switch itself off"), limit, || self.is_off().then_some(()))
             .inspect_err(|_| {

@@ -2,10 +2,10 @@
 
 use crate::Staff;
 use crate::form::Sent;
-use crate::session::{Administrator, SignedIn};
+use crate::session::{Administrator, BY_ITSELF, SignedIn};
 use crate::words;
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use wardpost_web::{Shell, page};
 /// How long a page waits for an examination. It goes on, and the next page shows what it found.
 const LONGEST: Duration = Duration::from_secs(45);
 
+/// Asks for a page that does not come again by itself.
+const STILL: &str = "still";
+
 #[derive(Template)]
 #[template(path = "health.html")]
 struct HealthPage<'a> {
@@ -25,6 +28,8 @@ struct HealthPage<'a> {
     when: Option<String>,
     summary: String,
     worst: Health,
+    /// Whether the page comes again by itself: nobody wants that who reads what is to be done.
+    live: bool,
     /// What is not as it should be, worst first.
     open: Vec<&'a Finding>,
     fine: Vec<&'a Finding>,
@@ -33,13 +38,14 @@ struct HealthPage<'a> {
 /// The last report, or the first one.
 pub(crate) async fn show(
     State(staff): State<Arc<Staff>>,
+    RawQuery(query): RawQuery,
     Administrator(who): Administrator,
 ) -> Response {
     let report = match staff.parts.examiner.latest() {
         Some(report) => Some(report),
         None => staff.examine(false).await,
     };
-    staff.health_page(&who, report.as_deref())
+    staff.health_page(&who, report.as_deref(), query.as_deref())
 }
 
 /// Looks again.
@@ -65,7 +71,12 @@ impl Staff {
         tokio::time::timeout(LONGEST, looking).await.ok()?.ok()
     }
 
-    fn health_page(&self, who: &SignedIn, report: Option<&Report>) -> Response {
+    fn health_page(
+        &self,
+        who: &SignedIn,
+        report: Option<&Report>,
+        query: Option<&str>,
+    ) -> Response {
         let findings = report.map(|report| report.findings.as_slice()).unwrap_or_default();
         let (fine, mut open): (Vec<&Finding>, Vec<&Finding>) =
             findings.iter().partition(|finding| finding.state == Health::Good);
@@ -77,6 +88,11 @@ impl Staff {
             when: report.map(|report| words::ago(report.when)),
             summary: summary(&open, findings.len()),
             worst: report.map_or(Health::Unknown, Report::worst),
+            live: match query {
+                Some(BY_ITSELF) => true,
+                Some(STILL) => false,
+                _ => open.is_empty(),
+            },
             open,
             fine,
         };
