@@ -18,6 +18,8 @@ const UNITS: [&str; 4] = [
     "wardpost-firewall.service",
 ];
 const KEY: &str = "/var/lib/wardpost-system-key/wardpost.system-key";
+/// systemd's key of the machine, which the other is sealed by.
+const SECRET: &str = "/var/lib/systemd/credential.secret";
 const CONFIGURATION: &str = "hostname = \"mail.clinic.test\"\ndomain = \"clinic.test\"\n\
                              [dns]\nservers = [\"127.0.0.1:53\"]\n[publish]\nmta_sts = \"off\"\n";
 
@@ -52,6 +54,7 @@ fn box_03_package_serves_and_keeps_its_data() -> Result<()> {
     // Fresh from the package it asks its questions, and the status screen knows the code for them.
     let running = machine.boot()?;
     asking(&running)?;
+    all_goes_and_comes_back(&running)?;
     running.power_off()?;
 
     machine.write("/etc/wardpost/wardpost.toml", CONFIGURATION)?;
@@ -83,6 +86,8 @@ fn box_03_package_serves_and_keeps_its_data() -> Result<()> {
     let accounts = running.run(&["wardpost", "account", "list"])?;
     assert!(accounts.contains("dana@clinic.test"), "{accounts}");
     running.power_off()?;
+
+    another_id(&machine, &key)?;
 
     // Data without its key: no new key hides that the right one is missing.
     fs::rename(machine.path(KEY), machine.path("/root/key"))?;
@@ -154,6 +159,48 @@ fn box_03_the_firewall_lets_in_what_it_should() -> Result<()> {
         "unreached_before": [], "wrongly_shut": [], "wrongly_open": [], "ping": true, "out": true,
     });
     assert_eq!(said, wanted);
+    Ok(())
+}
+
+/// Purged with all data and installed again while the machine runs: there is a new key, and the service has it.
+fn all_goes_and_comes_back(running: &Running<'_>) -> Result<()> {
+    let before = running.run(&["cat", KEY])?;
+    let again = "export DEBIAN_FRONTEND=noninteractive
+        echo wardpost wardpost/delete-mail boolean true | debconf-set-selections
+        dpkg -P wardpost && test ! -e /var/lib/wardpost-system-key && dpkg -i /root/wardpost.deb";
+    running.run(&["sh", "-ec", again])?;
+    wait_for("the service again", Duration::from_secs(60), || {
+        let state = running.output(&["systemctl", "is-active", "wardpost"]).ok()?;
+        (state.trim() == "active").then_some(())
+    })?;
+    let after = running.run(&["cat", KEY])?;
+    assert_ne!(before, after, "the key of what was purged is back");
+    running.run(&["test", "-s", "/run/credentials/wardpost.service/wardpost.system-key"])?;
+    Ok(())
+}
+
+/// Restored from a backup, a machine has another id until somebody puts the old one back: systemd would delete its
+/// key over that, and all mail with it.
+fn another_id(machine: &Machine, key: &[u8]) -> Result<()> {
+    let (id, secret) = (fs::read_to_string(machine.path("/etc/machine-id"))?, machine.path(SECRET));
+    let kept = fs::read(&secret)?;
+    machine.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")?;
+    let running = machine.boot()?;
+    assert_eq!(running.output(&["systemctl", "is-active", "wardpost"])?.trim(), "inactive");
+    let said = running.journal("wardpost-system-key");
+    assert!(said.contains(&format!("write {} into /etc/machine-id", id.trim())), "{said}");
+    running.power_off()?;
+    assert_eq!(fs::read(&secret)?, kept, "systemd's key is gone");
+
+    // The old one again; and though systemd's key was deleted, there is a copy of it.
+    machine.write("/etc/machine-id", &id)?;
+    fs::remove_file(&secret)?;
+    let running = machine.boot()?;
+    serving(&running)?;
+    let accounts = running.run(&["wardpost", "account", "list"])?;
+    assert!(accounts.contains("dana@clinic.test"), "{accounts}");
+    running.power_off()?;
+    assert_eq!((fs::read(&secret)?, fs::read(machine.path(KEY))?), (kept, key.to_vec()));
     Ok(())
 }
 
