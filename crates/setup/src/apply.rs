@@ -74,7 +74,7 @@ pub(crate) async fn apply(
             data.display()
         )));
     }
-    mark(data, disk_key_confirmed).map_err(|error| written_words(data, &error))?;
+    let marked = mark(data, disk_key_confirmed).map_err(|error| written_words(data, &error))?;
     let done = async {
         let key = system_key(key_file.as_deref())?;
         fill(&config, &key, answers, recovery).await?;
@@ -86,6 +86,7 @@ pub(crate) async fn apply(
             .map_err(|error| written_words(&machine.config_file, &error))
     };
     let done = done.await;
+    drop(marked);
     match &done {
         Ok(()) => tracing::info!("set-up: the configuration is written"),
         Err(error) => {
@@ -311,15 +312,27 @@ fn confirm(data: &Path) -> io::Result<()> {
     sync_directory(data)
 }
 
-fn mark(data: &Path, disk_key_confirmed: bool) -> io::Result<()> {
+/// Makes the mark. It is locked as long as what is given back lives: a second server that is started by mistake
+/// clears nothing away meanwhile.
+fn mark(data: &Path, disk_key_confirmed: bool) -> io::Result<File> {
     let text = if disk_key_confirmed { WITH_DISK_KEY } else { "" };
-    write_synced(&data.join(MARK), text.as_bytes())?;
-    sync_directory(data)
+    let file = write_synced(&data.join(MARK), text.as_bytes())?;
+    file.try_lock()?;
+    sync_directory(data)?;
+    Ok(file)
 }
 
 /// Clears away what an interrupted set-up left, if the mark says that there was one; the mark goes last.
 fn clear(config_file: &Path, data: &Path) -> io::Result<()> {
-    if !data.join(MARK).try_exists()? || is_there(config_file)? {
+    let mark = match File::open(data.join(MARK)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        mark => mark?,
+    };
+    mark.try_lock().map_err(|_| {
+        let words = "another server is being set up in it; please stop one of the two";
+        io::Error::new(ErrorKind::WouldBlock, words)
+    })?;
+    if is_there(config_file)? {
         return Ok(());
     }
     for entry in fs::read_dir(data)? {
@@ -366,11 +379,12 @@ fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -228,6 +228,20 @@ async fn the_mark_stays_until_the_configuration_is_safe() {
     assert!(!place.data().join(MARK).exists() && !key.exists());
 }
 
+/// Another server that is started meanwhile touches nothing.
+#[test]
+fn a_set_up_at_work_is_not_cleared_away() {
+    let place = place();
+    let marked = mark(place.data(), false).unwrap();
+    fs::write(place.data().join("keyring"), "half").unwrap();
+    let refused = place.prepare().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    assert_eq!(place.files(), ["keyring", MARK]);
+    drop(marked);
+    assert_eq!(place.prepare().unwrap(), Found::Empty);
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
 #[test]
 fn folders_are_made_with_all_above_them() {
     let folder = tempfile::tempdir().unwrap();

@@ -92,14 +92,8 @@ impl Ground {
         self,
         signals: &mut Signals,
     ) -> Result<Option<(Config, Welcome)>, Failure> {
-        let config = &self.provisional;
-        let bind = |service, addresses: &[SocketAddr]| {
-            Listeners::bind(service, addresses).map_err(Failure::from_error)
-        };
-        // First, so that a second one that is started by mistake ends here, and clears nothing away under this one.
-        let https = bind("https", &config.listen.https)?;
-        let http = bind("http", &config.listen.http)?;
         self.prepare()?;
+        let config = &self.provisional;
         let tls = server_tls(config)?;
         let machine = Machine {
             config_file: self.file.clone(),
@@ -109,6 +103,11 @@ impl Ground {
         };
         let set_up = SetUp::new(machine, env!("CARGO_PKG_VERSION"));
         let set_up = set_up.map_err(Failure::from_error)?;
+        let bind = |service, addresses: &[SocketAddr]| {
+            Listeners::bind(service, addresses).map_err(Failure::from_error)
+        };
+        let https = bind("https", &config.listen.https)?;
+        let http = bind("http", &config.listen.http)?;
         let handler = SetUpHandler {
             set_up: Arc::clone(&set_up),
             https: https.local_addrs(),
