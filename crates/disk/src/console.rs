@@ -27,8 +27,8 @@ pub(crate) fn wait_for_enter() {
 /// Asks for a new passphrase until the same one, long enough, was typed twice.
 pub(crate) fn new_passphrase() -> Result<Secret<String>, Failure> {
     say("Choose a passphrase now: four or five words that do not belong together are good.\n\
-         It will be asked for HERE, on this screen, at EVERY start; without it nobody\n\
-         reads the mail, and nobody can bring it back. Write it down and keep it safe.");
+         It will be asked for HERE, on this screen, at EVERY start; without it, or the\n\
+         key on the sheet that the set-up prints, nobody reads the mail. Write it down.");
     loop {
         let first = ask("New passphrase for the disk:")?;
         if let Err(complaint) = acceptable(first.expose()) {

@@ -24,8 +24,25 @@ const MAX_PASSWORD: usize = 256;
 #[template(path = "ask.html")]
 struct Ask {
     shell: Shell,
+    typed: Typed,
     error: Option<String>,
     offer_phone: bool,
+}
+
+/// What somebody tried to open a message with: the page goes on with that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Typed {
+    Code,
+    Password,
+}
+
+impl Typed {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Password => "password",
+        }
+    }
 }
 
 /// What the form for the code sends.
@@ -40,16 +57,17 @@ pub(crate) struct CodeForm {
 /// The page a link leads to. It looks at nothing, not even at the link: whoever has only the link
 /// learns nothing from it, and a scanner that follows it changes nothing.
 pub(crate) async fn ask(State(portal): State<Arc<Portal>>) -> Response {
-    ask_again(&portal, StatusCode::OK, None, false)
+    ask_again(&portal, Typed::Code, StatusCode::OK, None, false)
 }
 
 fn ask_again(
     portal: &Portal,
+    typed: Typed,
     status: StatusCode,
     error: Option<String>,
     offer_phone: bool,
 ) -> Response {
-    page(status, &Ask { shell: portal.shell.clone(), error, offer_phone })
+    page(status, &Ask { shell: portal.shell.clone(), typed, error, offer_phone })
 }
 
 /// Takes the code, opens the parcel and begins a visit.
@@ -59,12 +77,17 @@ pub(crate) async fn open(
     Path(token): Path<String>,
     form: Result<Form<CodeForm>, FormRejection>,
 ) -> Response {
-    let Ok(Form(form)) = form else {
-        return ask_again(&portal, StatusCode::BAD_REQUEST, Some(NOTHING_GIVEN.to_owned()), false);
+    let nothing = || {
+        let text = Some(NOTHING_GIVEN.to_owned());
+        ask_again(&portal, Typed::Code, StatusCode::BAD_REQUEST, text, false)
     };
-    let given = if form.password.is_empty() { form.code } else { form.password };
+    let Ok(Form(form)) = form else { return nothing() };
+    let (typed, given) = match form.password.is_empty() {
+        true => (Typed::Code, form.code),
+        false => (Typed::Password, form.password),
+    };
     if given.trim().is_empty() || given.len() > 4 * MAX_PASSWORD {
-        return ask_again(&portal, StatusCode::BAD_REQUEST, Some(NOTHING_GIVEN.to_owned()), false);
+        return nothing();
     }
     match portal.parcels.open_with_code(&token, &Secret::new(given), connection.peer).await {
         Ok(opened) => {
@@ -72,7 +95,7 @@ pub(crate) async fn open(
             tracing::info!(parcel = %opened.id, "portal: parcel opened");
             begin_visit(&portal, opened).await
         }
-        Err(error) => not_opened(&portal, &error),
+        Err(error) => not_opened(&portal, typed, &error),
     }
 }
 
@@ -90,7 +113,8 @@ async fn begin_visit(portal: &Portal, opened: wardpost_parcel::OpenedParcel) -> 
 
 /// Says why a parcel was not opened. Only those who gave the right code hear that it expired or was
 /// taken back.
-fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
+fn not_opened(portal: &Portal, typed: Typed, error: &ParcelError) -> Response {
+    let word = typed.word();
     match error {
         ParcelError::WrongCode { tries_left } => {
             portal.metrics.wrong_codes.inc();
@@ -99,18 +123,19 @@ fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
                 1 => "You can try one more time.".to_owned(),
                 left => format!("You can try {left} more times."),
             };
-            let text = format!("That code is not right. Please check it and try again. {left}");
-            ask_again(portal, StatusCode::FORBIDDEN, Some(text), *tries_left <= 5)
+            let text = format!("That {word} is not right. Please check it and try again. {left}");
+            ask_again(portal, typed, StatusCode::FORBIDDEN, Some(text), *tries_left <= 5)
         }
         ParcelError::NotFound => {
             portal.metrics.wrong_codes.inc();
             tracing::info!("portal: wrong link or code");
-            let text = "That code is not right for this link. Please check both and try again.";
-            ask_again(portal, StatusCode::FORBIDDEN, Some(text.to_owned()), true)
+            let text =
+                format!("That {word} is not right for this link. Please check both and try again.");
+            ask_again(portal, typed, StatusCode::FORBIDDEN, Some(text), true)
         }
         ParcelError::SlowDown(wait) => {
             portal.metrics.wrong_codes.inc();
-            slow_down(portal, *wait)
+            slow_down(portal, typed, *wait)
         }
         ParcelError::Locked => {
             portal.metrics.wrong_codes.inc();
@@ -141,15 +166,16 @@ fn not_opened(portal: &Portal, error: &ParcelError) -> Response {
     }
 }
 
-fn slow_down(portal: &Portal, wait: Duration) -> Response {
+fn slow_down(portal: &Portal, typed: Typed, wait: Duration) -> Response {
     let seconds = wait.as_secs().max(1);
     let span = match seconds {
         1 => "a second".to_owned(),
         2..=90 => format!("{seconds} seconds"),
         _ => format!("{} minutes", seconds.div_ceil(60)),
     };
-    let text = format!("There were several wrong codes. Please wait {span}, then try again.");
-    let page = ask_again(portal, StatusCode::TOO_MANY_REQUESTS, Some(text), true);
+    let word = typed.word();
+    let text = format!("There were several wrong {word}s. Please wait {span}, then try again.");
+    let page = ask_again(portal, typed, StatusCode::TOO_MANY_REQUESTS, Some(text), true);
     ([(header::RETRY_AFTER, seconds.to_string())], page).into_response()
 }
 
@@ -225,7 +251,9 @@ pub(crate) async fn set_password(
             let text = too_short(min);
             choose_page(&portal, &visit, StatusCode::UNPROCESSABLE_ENTITY, Some(text))
         }
-        Err(ParcelError::Superseded) => not_opened(&portal, &ParcelError::Superseded),
+        Err(ParcelError::Superseded) => {
+            not_opened(&portal, Typed::Password, &ParcelError::Superseded)
+        }
         Err(error) => {
             tracing::error!(%error, "portal: a password could not be set");
             pages::trouble(&portal)

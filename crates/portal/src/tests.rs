@@ -474,6 +474,10 @@ async fn a_password_takes_the_codes_place() {
     );
     let (token, no_code) = house.parcel().await;
     assert_eq!(no_code, "", "no new code is made");
+    let wrong = house.post(&format!("/p/{token}"), "", "code=&password=three+blind+mice+x").await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(wrong.body.contains("That password is not right"), "{}", wrong.body);
+    assert!(wrong.body.contains("<details open>") && !wrong.body.contains("three+blind"));
     let opened = house.post(&format!("/p/{token}"), "", &format!("code=&password={good}")).await;
     assert_eq!(opened.status, StatusCode::SEE_OTHER);
 }

@@ -182,10 +182,16 @@ pub(crate) async fn show(
     Query(said): Query<Said>,
     Administrator(who): Administrator,
 ) -> Response {
-    let said = (said.done == "cut-off").then_some(
-        "Signed out everywhere, and all devices are taken away. The password itself stays until its owner \
-         changes it, or sets another with the recovery kit.",
-    );
+    let said = match said.done.as_str() {
+        "cut-off" => Some(
+            "Signed out everywhere, and all devices are taken away. The password itself stays until its \
+             owner changes it, or sets another with the recovery kit.",
+        ),
+        "administrator" => {
+            Some("That is done. It counts from now on, where they are signed in, too.")
+        }
+        _ => None,
+    };
     staff.person_page(&who, AccountId(id), StatusCode::OK, said, None)
 }
 
@@ -228,7 +234,7 @@ pub(crate) async fn administrator(
 ) -> Response {
     let (id, wanted) = (AccountId(id), form.next == "yes");
     match staff.parts.directory.set_administrator(id, wanted).await {
-        Ok(()) => Redirect::to(&format!("{HERE}/{}", id.0)).into_response(),
+        Ok(()) => Redirect::to(&format!("{HERE}/{}?done=administrator", id.0)).into_response(),
         Err(DirectoryError::NoSuchAccount) => staff.not_found(),
         Err(DirectoryError::LastAdministrator) => {
             staff.person_page(&who, id, StatusCode::CONFLICT, None, Some(LAST_ADMINISTRATOR))

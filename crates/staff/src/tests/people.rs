@@ -86,6 +86,7 @@ async fn there_is_always_an_administrator() {
     assert!(!dana.get(&robins).await.has("The only one."));
     assert_eq!(set(&mut dana, &robins, "yes").await, StatusCode::SEE_OTHER);
     assert!(!dana.get(&own).await.has("The only one."));
+    assert!(dana.get(&format!("{robins}?done=administrator")).await.has("That is done."));
     assert_eq!(set(&mut robin, &own, "no").await, StatusCode::SEE_OTHER);
     assert_eq!(dana.get("/admin/people").await.status, StatusCode::FORBIDDEN, "felt at once");
     assert_eq!(set(&mut robin, &robins, "no").await, StatusCode::CONFLICT);
