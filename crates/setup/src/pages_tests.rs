@@ -18,7 +18,9 @@ use wardpost_mail::Domain;
 async fn from_the_code_to_the_end() {
     let (set_up, world) = set_up(Fake { disk: true, ..Fake::new() });
     let mut dana = Browser::new(&set_up);
-    assert_eq!(dana.get("/").await.location.as_deref(), Some(START));
+    for path in ["/", "/staff", "/set-up/nothing", "/a/b/c"] {
+        assert_eq!(dana.get(path).await.location.as_deref(), Some(START), "{path}");
+    }
     dana.sit_down().await;
     assert_eq!(dana.get(START).await.location.as_deref(), Some("/set-up/practice"));
     dana.answer_all().await;

@@ -40,8 +40,11 @@ const NO_DISK_KEY: &str = "The disk is encrypted, but this machine could not mak
 /// All pages of the set-up.
 pub(crate) fn router(set_up: Arc<SetUp>) -> Router {
     let to = |step: Step| step.path();
+    let begin = || get(|| async { Redirect::to(START) });
     Router::new()
-        .route("/", get(|| async { Redirect::to(START) }))
+        // Whatever somebody looks for, there is nothing else yet.
+        .route("/", begin())
+        .route("/{*elsewhere}", begin())
         .route(START, get(begin::show).post(begin::code))
         .route(to(Step::Practice), get(practice::show).post(practice::answer))
         .route(to(Step::Administrator), get(person::show).post(person::answer))
