@@ -199,8 +199,20 @@ fn another_id(machine: &Machine, key: &[u8]) -> Result<()> {
     serving(&running)?;
     let accounts = running.run(&["wardpost", "account", "list"])?;
     assert!(accounts.contains("dana@clinic.test"), "{accounts}");
+    assert_eq!((fs::read(&secret)?, fs::read(machine.path(KEY))?), (kept.clone(), key.to_vec()));
+
+    // A new machine has made a key of its own before the old one's came.
+    fs::remove_file(&secret)?;
+    running.run(&["systemd-creds", "setup"])?;
+    let own = fs::read(&secret)?;
     running.power_off()?;
-    assert_eq!((fs::read(&secret)?, fs::read(machine.path(KEY))?), (kept, key.to_vec()));
+    let running = machine.boot()?;
+    serving(&running)?;
+    running.power_off()?;
+    assert_eq!(
+        (fs::read(&secret)?, fs::read(secret.with_extension("secret.before"))?),
+        (kept, own)
+    );
     Ok(())
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn run(place: &Place) -> Result<Told> {
     vm.wait_for(SERVES, START)?;
     let first = vm.since_kernel(SERVES)?;
     // The health gate has passed, and the boot loader counts no longer.
+    vm.wait_for("No part of the system has failed", PATIENCE)?;
     vm.wait_for("Marked boot as 'good'", PATIENCE)?;
     let taken = set_up::run_through(&mut vm, place)?;
     let day = Day::begin(&vm, place, &taken.browser)?;

@@ -276,10 +276,13 @@ async fn when_the_dns_is_silent_no_name_is_given_up() {
     names.say(&[(policy, None), (phones, Some(true))]);
     acme.tick().await.unwrap();
     assert_eq!(acme.others(), domains(&[policy, phones]));
-    // Whoever insists on looking learns nothing from silence either.
+    assert!(acme.may_be_due(now()), "it is not in the certificate");
+    // Whoever insists on looking learns nothing from silence either. And for a name of which nothing is heard no
+    // certificate is ordered that would lack it, too.
     names.say(&[(policy, None), (phones, None)]);
     acme.renew(Wish::default()).await;
     assert_eq!(acme.others(), domains(&[policy, phones]));
+    assert!(!acme.may_be_due(now()));
     // An answer counts, also that it leads elsewhere.
     names.say(&[(policy, Some(false)), (phones, Some(false))]);
     acme.tick().await.unwrap();

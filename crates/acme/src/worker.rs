@@ -51,9 +51,11 @@ pub(crate) struct State {
     /// When certificates were issued lately that somebody had asked for.
     pub(crate) asked: Vec<i64>,
     pub(crate) working: bool,
-    /// Names besides the host's that lead to us, and when that was found out; those in the certificate
-    /// until then.
+    /// Names besides the host's that lead to us, as far as is known: those in the certificate until we looked.
     others: Vec<Domain>,
+    /// Those of them that the DNS said so about when we looked last. Only they are worth an order of their own:
+    /// of the others the authority, too, would hear nothing.
+    leading: Vec<Domain>,
     looked: i64,
 }
 
@@ -84,6 +86,7 @@ impl Acme {
             asked: records.asked()?,
             working: false,
             others,
+            leading: Vec::new(),
             looked: i64::MIN,
         };
         let authority = Authority::new(parts.https.clone(), Arc::clone(&parts.resolver));
@@ -268,6 +271,8 @@ impl Acme {
         }
         found.retain(|(name, leads)| leads.unwrap_or_else(|| state.others.contains(name)));
         found.truncate(MAX_NAMES - 1);
+        let leading = found.iter().filter(|(_, leads)| *leads == Some(true));
+        state.leading = leading.map(|(name, _)| name.clone()).collect();
         state.others = found.into_iter().map(|(name, _)| name).collect();
     }
 
@@ -291,7 +296,7 @@ impl Acme {
         (old && !state.is_fresh(kept, now))
             || (schedule::may_add(&state.progress.issued, now)
                 && state
-                    .others
+                    .leading
                     .iter()
                     .any(|name| !kept.facts.covers(name) && !state.progress.leaves_out(name, now)))
     }

@@ -13,7 +13,7 @@ const SEALED_BY: &str = "/run/wardpost-system-key/sealed-by";
 /// How long looking at the disk may take; one that is failing hangs.
 const DISK_TIME: Duration = Duration::from_secs(5);
 /// How long systemd may take to say what has failed.
-const UNITS_TIME: Duration = Duration::from_secs(10);
+const UNITS_TIME: Duration = Duration::from_secs(60);
 
 /// The disk, how it is opened, and what protects the system key.
 pub(crate) async fn look(
@@ -79,17 +79,23 @@ const NETWORK_UNITS: [&str; 7] = [
     "fwupd-refresh",
 ];
 
-/// The names of failed systemd units; `None` when there is no systemd to ask.
-pub async fn failed_units() -> Option<Vec<String>> {
+/// The names of failed systemd units, or why nobody knows; `None` when there is no systemd to ask.
+pub async fn failed_units() -> Option<Result<Vec<String>, String>> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
     }
     let mut command = Command::new("systemctl");
     command.args(["list-units", "--failed", "--plain", "--no-legend", "--no-pager"]);
     command.kill_on_drop(true);
-    let output = tokio::time::timeout(UNITS_TIME, command.output()).await.ok()?.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then(|| units(&text))
+    let output = match tokio::time::timeout(UNITS_TIME, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Some(Err(format!("systemctl did not start: {error}"))),
+        Err(_) => return Some(Err("systemctl did not answer in time".to_owned())),
+    };
+    Some(match output.status.success() {
+        true => Ok(units(&String::from_utf8_lossy(&output.stdout))),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    })
 }
 
 fn units(list: &str) -> Vec<String> {

@@ -40,8 +40,8 @@ pub struct Facts {
     pub store: Option<Result<(), String>>,
     /// Which services should listen and do not answer, by name.
     pub ports: Option<Vec<String>>,
-    /// Names of failed systemd units.
-    pub units: Option<Vec<String>>,
+    /// Names of failed systemd units; why systemd did not say.
+    pub units: Option<Result<Vec<String>, String>>,
 }
 
 impl Facts {

@@ -9,7 +9,7 @@ pub fn judge(facts: &Facts) -> Report {
     findings.extend(facts.daemon.map(machine::daemon));
     findings.extend(facts.store.as_ref().map(machine::store));
     findings.extend(facts.ports.as_deref().map(machine::ports));
-    findings.extend(facts.units.as_deref().map(machine::units));
+    findings.extend(facts.units.as_ref().map(machine::units));
     findings.extend(facts.dns.as_ref().map(network::dns_server));
     if let Some(host) = &facts.host {
         findings.push(network::address(facts, host));

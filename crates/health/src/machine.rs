@@ -203,7 +203,17 @@ pub(crate) fn ports(silent: &[String]) -> Finding {
     }
 }
 
-pub(crate) fn units(failed: &[String]) -> Finding {
+pub(crate) fn units(failed: &Result<Vec<String>, String>) -> Finding {
+    let failed = match failed {
+        Ok(failed) => failed,
+        Err(error) => {
+            let says = format!(
+                "Whether a part of the system has failed could not be found out: {}.",
+                shown(error)
+            );
+            return unknown(Check::Units, says, "Restart the machine, and see whether it stays.");
+        }
+    };
     let failed: Vec<String> = failed.iter().map(|unit| shown(unit)).collect();
     match failed.as_slice() {
         [] => good(Check::Units, "No part of the system has failed."),

@@ -137,8 +137,11 @@ fn facts() -> impl Strategy<Value = Facts> {
         .prop_map(|(ahead, synchronized)| ClockFacts { ahead, synchronized });
     let names = || prop::option::of(prop::collection::vec(text(), 0..3));
     let store = prop::option::of(prop_oneof![Just(Ok(())), text().prop_map(Err)]);
+    let units =
+        prop_oneof![prop::collection::vec(text(), 0..3).prop_map(Ok), text().prop_map(Err),];
+    let units = prop::option::of(units);
     let now = prop_oneof![Just(NOW), any::<i64>()];
-    (network(), certificate(), disk, queue, clock, store, names(), names(), now).prop_map(
+    (network(), certificate(), disk, queue, clock, store, names(), units, now).prop_map(
         |(facts, certificate, disk, queue, clock, store, ports, units, when)| Facts {
             when,
             certificate: Some(certificate),

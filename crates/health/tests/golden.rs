@@ -228,12 +228,17 @@ const CASES: &[(&str, Spoil)] = &[
     ("mail waits for days", |f| f.queue = Some(QueueFacts { messages: 3, oldest: 3 * 86_400, late: 4 * 3600 })),
     ("a place for backups is known", |f| f.backups = Some(BackupFacts { destination: true })),
     ("the daemon does not run", |f| *f = Facts { daemon: Some(false), ..Facts::new(NOW, domain("mail.clinic.test")) }),
-    ("a boot that went well", |f| *f = Facts { daemon: Some(true), store: Some(Ok(())), ports: Some(Vec::new()), units: Some(Vec::new()), ..Facts::new(NOW, domain("mail.clinic.test")) }),
+    ("a boot that went well", |f| *f = Facts { daemon: Some(true), store: Some(Ok(())), ports: Some(Vec::new()), units: Some(Ok(Vec::new())), ..Facts::new(NOW, domain("mail.clinic.test")) }),
     ("a boot that did not", |f| *f = Facts {
         daemon: Some(true),
         store: Some(Err("No space left on device (os error 28)".to_owned())),
         ports: Some(vec!["imaps".to_owned(), "mx".to_owned()]),
-        units: Some(vec!["wardpost-firewall.service".to_owned()]),
+        units: Some(Ok(vec!["wardpost-firewall.service".to_owned()])),
+        ..Facts::new(NOW, domain("mail.clinic.test"))
+    }),
+    ("a boot of which systemd says nothing", |f| *f = Facts {
+        daemon: Some(true),
+        units: Some(Err("systemctl did not start: Permission denied (os error 13)".to_owned())),
         ..Facts::new(NOW, domain("mail.clinic.test"))
     }),
 ];

@@ -12,7 +12,7 @@ use crate::answers::{Answers, Outgoing};
 use crate::machine::Machine;
 use crate::world::NotApplied;
 use crate::written;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -316,10 +316,26 @@ fn confirm(data: &Path) -> io::Result<()> {
 /// clears nothing away meanwhile.
 fn mark(data: &Path, disk_key_confirmed: bool) -> io::Result<File> {
     let text = if disk_key_confirmed { WITH_DISK_KEY } else { "" };
-    let file = write_synced(&data.join(MARK), text.as_bytes())?;
-    file.try_lock()?;
+    let path = data.join(MARK);
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // Before anything in it is changed.
+    lock(&file)?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
     sync_directory(data)?;
     Ok(file)
+}
+
+fn lock(mark: &File) -> io::Result<()> {
+    mark.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::new(
+            ErrorKind::WouldBlock,
+            "another server is being set up in it; please stop one of the two",
+        ),
+        TryLockError::Error(error) => error,
+    })
 }
 
 /// Clears away what an interrupted set-up left, if the mark says that there was one; the mark goes last.
@@ -328,10 +344,7 @@ fn clear(config_file: &Path, data: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         mark => mark?,
     };
-    mark.try_lock().map_err(|_| {
-        let words = "another server is being set up in it; please stop one of the two";
-        io::Error::new(ErrorKind::WouldBlock, words)
-    })?;
+    lock(&mark)?;
     if is_there(config_file)? {
         return Ok(());
     }

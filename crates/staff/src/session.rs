@@ -16,7 +16,7 @@ use wardpost_web::{Cookie, is_same, random};
 /// The cookie of a session.
 const COOKIE: Cookie = Cookie::for_host("__Host-staff");
 /// Where signing in can lead: never anywhere else, whatever a form says.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/staff",
     "/staff/phone",
     "/staff/second-factor",
@@ -25,6 +25,7 @@ const PAGES: [&str; 8] = [
     "/admin/dns",
     "/admin/watch",
     "/admin/people",
+    "/admin/machine",
 ];
 /// What a page's address says when the page loaded itself: that is no sign that anybody is there.
 pub(crate) const BY_ITSELF: &str = "live";

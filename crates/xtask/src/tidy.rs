@@ -77,13 +77,13 @@ pub(crate) fn run() -> Outcome {
     Err(Failure::new(format!("tidy:\n  {}", complaints.join("\n  "))))
 }
 
-/// The checkout.
+/// The checkout that we are in. Not the one that this program was compiled in: checkouts share a target directory.
 pub(crate) fn root() -> Result<PathBuf, Failure> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
+    let here = std::env::current_dir().map_err(|e| Failure::new(format!("this folder: {e}")))?;
+    here.ancestors()
+        .find(|folder| folder.join("crates/xtask/Cargo.toml").is_file())
         .map(Path::to_owned)
-        .ok_or_else(|| Failure::new("the workspace root was not found"))
+        .ok_or_else(|| Failure::new("run this in a checkout of Wardpost"))
 }
 
 fn check_crate(
