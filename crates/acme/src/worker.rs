@@ -51,11 +51,10 @@ pub(crate) struct State {
     /// When certificates were issued lately that somebody had asked for.
     pub(crate) asked: Vec<i64>,
     pub(crate) working: bool,
-    /// Names besides the host's that lead to us, as far as is known: those in the certificate until we looked.
-    others: Vec<Domain>,
-    /// Those of them that the DNS said so about when we looked last. Only they are worth an order of their own:
-    /// of the others the authority, too, would hear nothing.
-    leading: Vec<Domain>,
+    /// Names besides the host's that lead to us as far as is known (those in the certificate until we looked), and
+    /// whether the DNS said so when we looked last. Only those are worth an order of their own: of the others
+    /// the authority, too, would hear nothing.
+    others: Vec<(Domain, bool)>,
     looked: i64,
 }
 
@@ -85,8 +84,7 @@ impl Acme {
             got: None,
             asked: records.asked()?,
             working: false,
-            others,
-            leading: Vec::new(),
+            others: others.into_iter().map(|name| (name, false)).collect(),
             looked: i64::MIN,
         };
         let authority = Authority::new(parts.https.clone(), Arc::clone(&parts.resolver));
@@ -269,11 +267,10 @@ impl Acme {
         if found.iter().all(|(_, leads)| leads.is_some()) {
             state.looked = now;
         }
-        found.retain(|(name, leads)| leads.unwrap_or_else(|| state.others.contains(name)));
+        let is_known = |name: &Domain| state.others.iter().any(|(known, _)| known == name);
+        found.retain(|(name, leads)| leads.unwrap_or_else(|| is_known(name)));
         found.truncate(MAX_NAMES - 1);
-        let leading = found.iter().filter(|(_, leads)| *leads == Some(true));
-        state.leading = leading.map(|(name, _)| name.clone()).collect();
-        state.others = found.into_iter().map(|(name, _)| name).collect();
+        state.others = found.into_iter().map(|(name, leads)| (name, leads.is_some())).collect();
     }
 
     /// Whether there is a reason to ask for a certificate.
@@ -295,10 +292,9 @@ impl Acme {
             || renewal(kept, &state.progress) <= now;
         (old && !state.is_fresh(kept, now))
             || (schedule::may_add(&state.progress.issued, now)
-                && state
-                    .leading
-                    .iter()
-                    .any(|name| !kept.facts.covers(name) && !state.progress.leaves_out(name, now)))
+                && state.others.iter().any(|(name, leads)| {
+                    *leads && !kept.facts.covers(name) && !state.progress.leaves_out(name, now)
+                }))
     }
 
     /// Whether the certificate is for a key that has gone, or the next one may be used.
@@ -319,7 +315,7 @@ impl Acme {
     }
 
     pub(crate) fn others(&self) -> Vec<Domain> {
-        self.0.state.lock().others.clone()
+        self.0.state.lock().others.iter().map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn set(&self, progress: &Progress, kept: Option<Kept>) {

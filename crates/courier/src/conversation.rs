@@ -18,7 +18,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wardpost_mail::{Domain, Envelope, Reply, Secret};
-use wardpost_net::Stream;
+use wardpost_net::{Stream, Wire};
 use wardpost_pins::Login;
 use wardpost_queue::{Kind, Work};
 use wardpost_smtp::{Capabilities, ClientError, ClientEvent, ClientSession, Unsendable};
@@ -67,24 +67,6 @@ impl TalkError {
             | Self::Protocol(ClientError::Closing(reply)) => Some(reply),
             _ => None,
         }
-    }
-}
-
-/// What a conversation runs over.
-pub(crate) trait Wire {
-    /// The connection.
-    fn wire(&mut self) -> &mut Stream;
-}
-
-impl Wire for Stream {
-    fn wire(&mut self) -> &mut Stream {
-        self
-    }
-}
-
-impl Wire for SecureChannel<Stream> {
-    fn wire(&mut self) -> &mut Stream {
-        self.stream_mut()
     }
 }
 

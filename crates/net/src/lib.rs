@@ -45,4 +45,4 @@ pub use own_key::OwnKey;
 pub use public::is_public;
 pub use server::{ServerTls, TlsError};
 pub use shutdown::{Shutdown, Tracked};
-pub use stream::{Stream, TlsInfo, UpgradeError};
+pub use stream::{Stream, TlsInfo, UpgradeError, Wire};

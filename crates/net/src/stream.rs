@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use wardpost_mail::Domain;
-use wardpost_verdict::{Bound, ChannelBinding, HandshakeFacts, TlsVersion};
+use wardpost_verdict::{Bound, ChannelBinding, HandshakeFacts, SecureChannel, TlsVersion};
 
 /// How long a TLS handshake may take.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -245,5 +245,23 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
         }
+    }
+}
+
+/// What a conversation runs over: a plain connection, or one of a quality that its type says.
+pub trait Wire {
+    /// The connection.
+    fn wire(&mut self) -> &mut Stream;
+}
+
+impl Wire for Stream {
+    fn wire(&mut self) -> &mut Stream {
+        self
+    }
+}
+
+impl Wire for SecureChannel<Stream> {
+    fn wire(&mut self) -> &mut Stream {
+        self.stream_mut()
     }
 }

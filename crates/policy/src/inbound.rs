@@ -265,11 +265,67 @@ mod tests {
         }
     }
 
+    /// A message from whom DMARC has found this, under a policy.
+    fn dmarc(dmarc: DmarcResult, dmarc_policy: DmarcPolicy) -> InboundFacts {
+        InboundFacts { dmarc, dmarc_policy, ..BARE }
+    }
+
+    fn judge_all(table: &[(&str, InboundFacts, Want)]) {
+        for (why, facts, want) in table {
+            assert_eq!(judged(facts), *want, "{why}");
+        }
+    }
+
     #[test]
-    fn messages_are_judged_by_what_is_proven() {
-        let dmarc = |dmarc, dmarc_policy| InboundFacts { dmarc, dmarc_policy, ..BARE };
-        let table = [
+    fn what_proves_or_accuses_counts_where_no_policy_is_published() {
+        judge_all(&[
             ("nothing published, nothing against it", BARE, Inbox),
+            (
+                "the domain says this client may not send for it",
+                InboundFacts { spf: SpfResult::Fail, ..BARE },
+                Junk,
+            ),
+            (
+                "SPF fails as forwarding makes it, DKIM proves it",
+                InboundFacts { spf: SpfResult::Fail, dkim: DkimResult::Pass, ..BARE },
+                Inbox,
+            ),
+            (
+                "~all alone is no accusation",
+                InboundFacts { spf: SpfResult::SoftFail, ..BARE },
+                Inbox,
+            ),
+            (
+                "~all and a broken signature together are",
+                InboundFacts { spf: SpfResult::SoftFail, dkim: DkimResult::Fail, ..BARE },
+                Junk,
+            ),
+            (
+                "a client without a name, as many a small lab's server is",
+                InboundFacts { iprev: IprevResult::Fail, ..BARE },
+                Inbox,
+            ),
+            (
+                "a client without a name, but SPF knows it",
+                InboundFacts { iprev: IprevResult::Fail, spf: SpfResult::Pass, ..BARE },
+                Inbox,
+            ),
+            (
+                "our resolver's trouble is not the sender's fault",
+                InboundFacts {
+                    iprev: IprevResult::TempError,
+                    spf: SpfResult::TempError,
+                    dkim: DkimResult::TempError,
+                    ..BARE
+                },
+                Inbox,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn what_a_domain_asks_for_is_done_with_what_is_not_its_own() {
+        judge_all(&[
             (
                 "the domain asks to refuse what is not its own",
                 dmarc(DmarcResult::Fail, DmarcPolicy::Reject),
@@ -322,6 +378,17 @@ mod tests {
                 Inbox,
             ),
             (
+                "p=quarantine and t=y: stepped down to none before it comes here, and a list's mail",
+                dmarc(DmarcResult::Fail, DmarcPolicy::None),
+                Inbox,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn what_cannot_be_known_now_waits() {
+        judge_all(&[
+            (
                 "our DNS is down: nothing can be proven, and the sender's server can wait",
                 InboundFacts {
                     spf: SpfResult::TempError,
@@ -345,59 +412,20 @@ mod tests {
                 Code(451),
             ),
             (
-                "the same where the domain asks for Junk",
-                dmarc(DmarcResult::TempError, DmarcPolicy::Quarantine),
-                Code(451),
-            ),
-            (
                 "an unreadable DMARC record counts as none (RFC 9989 §4.10.1)",
                 dmarc(DmarcResult::PermError, DmarcPolicy::None),
                 Inbox,
             ),
+        ]);
+    }
+
+    #[test]
+    fn seals_count_by_whom_the_practice_trusts() {
+        judge_all(&[
             (
-                "the domain says this client may not send for it",
-                InboundFacts { spf: SpfResult::Fail, ..BARE },
-                Junk,
-            ),
-            (
-                "SPF fails as forwarding makes it, DKIM proves it",
-                InboundFacts { spf: SpfResult::Fail, dkim: DkimResult::Pass, ..BARE },
-                Inbox,
-            ),
-            (
-                "~all alone is no accusation",
-                InboundFacts { spf: SpfResult::SoftFail, ..BARE },
-                Inbox,
-            ),
-            (
-                "~all and a broken signature together are",
-                InboundFacts { spf: SpfResult::SoftFail, dkim: DkimResult::Fail, ..BARE },
-                Junk,
-            ),
-            (
-                "a client without a name, as many a small lab's server is",
-                InboundFacts { iprev: IprevResult::Fail, ..BARE },
-                Inbox,
-            ),
-            (
-                "a client without a name, but SPF knows it",
-                InboundFacts { iprev: IprevResult::Fail, spf: SpfResult::Pass, ..BARE },
-                Inbox,
-            ),
-            (
-                "our resolver's trouble is not the sender's fault",
-                InboundFacts {
-                    iprev: IprevResult::TempError,
-                    spf: SpfResult::TempError,
-                    dkim: DkimResult::TempError,
-                    ..BARE
-                },
-                Inbox,
-            ),
-            (
-                "p=quarantine and t=y: stepped down to none before it comes here, and a list's mail",
-                dmarc(DmarcResult::Fail, DmarcPolicy::None),
-                Inbox,
+                "the same where the domain asks for Junk",
+                dmarc(DmarcResult::TempError, DmarcPolicy::Quarantine),
+                Code(451),
             ),
             (
                 "a chain of seals by itself changes nothing: anybody can seal",
@@ -440,6 +468,12 @@ mod tests {
                 InboundFacts { arc: ArcResult::Fail, ..BARE },
                 Inbox,
             ),
+        ]);
+    }
+
+    #[test]
+    fn the_connection_proves_no_author() {
+        judge_all(&[
             (
                 "who hands it over by certificate did not thereby write it",
                 InboundFacts {
@@ -458,10 +492,7 @@ mod tests {
                 InboundFacts { cleartext: true, dkim: DkimResult::Pass, ..BARE },
                 Inbox,
             ),
-        ];
-        for (why, facts, want) in table {
-            assert_eq!(judged(&facts), want, "{why}");
-        }
+        ]);
     }
 
     #[test]

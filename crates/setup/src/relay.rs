@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wardpost_dns::{DnsError, Resolver};
 use wardpost_mail::{Domain, Reply, TlsGrade};
-use wardpost_net::{ClientTls, Stream};
+use wardpost_net::{ClientTls, Stream, Wire};
 use wardpost_pins::{Login, Smarthost};
 use wardpost_smtp::{ClientEvent, ClientSession};
 use wardpost_verdict::{Floor, HandshakeFacts, Observation, Roots, SecureChannel, Verdict, grade};
@@ -128,24 +128,6 @@ impl Trial<'_> {
                  Internet provider keeps connections to it from going out."
             )
         })
-    }
-}
-
-/// What a conversation runs over.
-trait Wire {
-    /// The connection.
-    fn wire(&mut self) -> &mut Stream;
-}
-
-impl Wire for Stream {
-    fn wire(&mut self) -> &mut Stream {
-        self
-    }
-}
-
-impl Wire for SecureChannel<Stream> {
-    fn wire(&mut self) -> &mut Stream {
-        self.stream_mut()
     }
 }
 

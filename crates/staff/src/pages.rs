@@ -36,7 +36,7 @@ impl Staff {
     }
 
     /// [`Staff::trouble`], with what could not be done and why in the log.
-    pub(crate) fn broken(&self, what: &str, error: &dyn Display) -> Response {
+    pub(crate) fn broken(&self, what: &'static str, error: &dyn Display) -> Response {
         tracing::error!(%error, "staff: {what}");
         self.trouble()
     }

@@ -30,6 +30,14 @@ impl House {
         Self::of(Store::open(dir, key).unwrap()).await
     }
 
+    /// Ends without a word, and comes back.
+    async fn restart(self, dir: &Path, key: &SystemKey) -> Self {
+        let Self { store, remover } = self;
+        drop(remover);
+        store.close();
+        Self::open(dir, key).await
+    }
+
     async fn add(&self, name: &str) -> AccountId {
         let new = NewAccount {
             address: Address::parse(&format!("{name}@clinic.test")).unwrap(),
@@ -94,11 +102,7 @@ async fn what_a_crash_left_is_swept_and_who_has_an_account_keeps_everything() {
             batch.delete(Column::Mailbox, key.clone());
         }
         house.store.commit(batch).await.unwrap();
-        let House { store, remover } = house;
-        drop(remover);
-        store.close();
-
-        let house = House::open(dir.path(), &key).await;
+        let house = house.restart(dir.path(), &key).await;
         let left = records.len() > deleted;
         assert_eq!(house.kept().contains(&lee), left, "{deleted} of {}", records.len());
         assert_eq!(house.remover.sweep().await, usize::from(left));
@@ -118,10 +122,7 @@ async fn a_whole_leaving_is_swept_with_its_bodies() {
     house.deliver(&[lee]).await;
     house.deliver(&[dana, lee]).await;
     house.remover.directory.remove_account(lee).await.unwrap();
-    let House { store, remover } = house;
-    drop(remover);
-    store.close();
-    let house = House::open(dir.path(), &key).await;
+    let house = house.restart(dir.path(), &key).await;
     assert_eq!(house.remover.sweep().await, 1);
     assert_eq!(house.kept(), [dana]);
     // The body that both had stays.
