@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use wardpost_admin::{
     AccountRequest, Admin, AliasRequest, Answer, AppPasswordRequest, CertificateView, Client,
@@ -18,9 +17,9 @@ use wardpost_admin::{
     ReportSender, Request, RouteExplainer, RouteView, ServeError, SmarthostSpec, StsRequest,
     TlsRequest,
 };
-use wardpost_directory::{Directory, DirectoryError, Options, Removal, Removed, Resolution, Way};
+use wardpost_directory::{Directory, FakeRemoval, Options, Resolution, Way};
 use wardpost_dns::{FakeOwn, FakeResolver, Tlsa};
-use wardpost_mail::{AccountId, Address, Domain, QueueId, Secret, TlsGrade};
+use wardpost_mail::{Address, Domain, QueueId, Secret, TlsGrade};
 use wardpost_net::{Https, ServerTls};
 use wardpost_parcel::Parcels;
 use wardpost_pins::Pins;
@@ -118,26 +117,11 @@ fn reports(store: &Store) -> Reports {
     Reports::open(store.clone(), settings).unwrap()
 }
 
-/// Removes accounts, and their mail if it can be.
-struct Remover(Directory, Arc<AtomicBool>);
-
-#[async_trait]
-impl Removal for Remover {
-    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
-        self.0.remove_account(account).await?;
-        Ok(match self.1.load(Ordering::Relaxed) {
-            true => Removed::ButItsMail,
-            false => Removed::Everything,
-        })
-    }
-}
-
 struct Daemon {
     socket: PathBuf,
     _directory: tempfile::TempDir,
     directory: Directory,
-    /// Whether mail cannot be deleted.
-    mail_stays: Arc<AtomicBool>,
+    removal: FakeRemoval,
     reports: Reports,
     program: Arc<Program>,
     dns: FakeOwn,
@@ -151,7 +135,7 @@ impl Daemon {
         let domain = Domain::parse("clinic.test").unwrap();
         let directory =
             Directory::open_with(store.clone(), &domain, Options::for_tests()).await.unwrap();
-        let (reports, mail_stays) = (reports(&store), Arc::<AtomicBool>::default());
+        let (reports, removal) = (reports(&store), FakeRemoval::new(directory.clone()));
         let hostname = Domain::parse("mail.clinic.test").unwrap();
         let tls = ServerTls::self_signed(temporary.path(), &hostname).unwrap();
         let program = Arc::new(Program { hostname, tls });
@@ -160,7 +144,7 @@ impl Daemon {
         keys.observe(&public_key, SystemTime::now()).await.unwrap();
         let admin = Admin::new(Parts {
             directory: directory.clone(),
-            removal: Arc::new(Remover(directory.clone(), Arc::clone(&mail_stays))),
+            removal: Arc::new(removal.clone()),
             queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
             parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),
             pins: Pins::open(store.clone()).unwrap(),
@@ -177,7 +161,7 @@ impl Daemon {
         });
         let serving = wardpost_admin::serve(&socket, Arc::new(admin), std::future::pending());
         tokio::spawn(serving.unwrap());
-        Self { socket, _directory: temporary, directory, mail_stays, reports, program, dns }
+        Self { socket, _directory: temporary, directory, removal, reports, program, dns }
     }
 
     /// Asks; returns the answer and the recovery kit's secret if it came along.
@@ -311,7 +295,7 @@ async fn accounts_are_added_shown_changed_and_removed() {
 
     // What cannot be deleted just now is said, and whose account it was is gone all the same.
     daemon.done(add("dana@clinic.test", PASSWORD)).await;
-    daemon.mail_stays.store(true, Ordering::Relaxed);
+    daemon.removal.keep_mail();
     let failure = daemon.ask(remove()).await.0.unwrap_err();
     assert!(failure.to_string().contains("still takes its space"), "{failure}");
     assert_eq!(daemon.refused(remove()).await, FailureKind::NotFound);
@@ -586,7 +570,7 @@ async fn the_socket_is_private_and_a_second_daemon_is_turned_away() {
     let domain = Domain::parse("clinic.test").unwrap();
     let directory = Directory::open(store.clone(), &domain).await.unwrap();
     let admin = Admin::new(Parts {
-        removal: Arc::new(Remover(directory.clone(), Arc::default())),
+        removal: Arc::new(FakeRemoval::new(directory.clone())),
         directory,
         queue: Queue::open(store.clone(), wardpost_queue::Options::default()).await.unwrap(),
         parcels: Parcels::open(store.clone(), wardpost_parcel::Options::default()),

@@ -43,7 +43,7 @@ mod tests;
 
 pub use error::{AuthError, DirectoryError};
 pub use login::Revocation;
-pub use removal::{Removal, Removed};
+pub use removal::{FakeRemoval, Removal, Removed};
 pub use types::{
     Account, Alias, AppPassword, DirectoryStats, DkimAlgorithm, DkimKey, DkimLook, DkimPair,
     DkimStage, Invitation, Login, NewAccount, Options, Resolution, Way, WrongCodes,

@@ -8,12 +8,10 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use tower::ServiceExt;
 use wardpost_directory::{
-    Account, AuthError, Directory, DirectoryError, Login, NewAccount, Options, Removal, Removed,
-    Way, second_factor,
+    Account, AuthError, Directory, FakeRemoval, Login, NewAccount, Options, Way, second_factor,
 };
 use wardpost_health::{Examiner, Finding, Report, State as Health};
 use wardpost_mail::{AccountId, Address, Domain, Secret};
@@ -37,8 +35,7 @@ pub(crate) struct House {
     pub(crate) dana: AccountId,
     pub(crate) robin: AccountId,
     pub(crate) tls: ServerTls,
-    /// Whether a removed account's mail stays.
-    pub(crate) mail_stays: Arc<AtomicBool>,
+    pub(crate) removal: FakeRemoval,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -108,20 +105,6 @@ impl Profiles for Files {
     }
 }
 
-/// Removes accounts, and their mail if it is to work.
-struct Remover(Directory, Arc<AtomicBool>);
-
-#[async_trait]
-impl Removal for Remover {
-    async fn remove(&self, account: AccountId) -> Result<Removed, DirectoryError> {
-        self.0.remove_account(account).await?;
-        Ok(match self.1.load(Ordering::Relaxed) {
-            true => Removed::ButItsMail,
-            false => Removed::Everything,
-        })
-    }
-}
-
 pub(crate) fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
@@ -164,14 +147,14 @@ impl House {
             power: appliance.then(|| dir.path().to_owned()),
         };
         let examiner = Arc::new(Examined::default());
-        let mail_stays = Arc::new(AtomicBool::new(false));
+        let removal = FakeRemoval::new(directory.clone());
         let parts = Parts {
             directory: directory.clone(),
             examiner: Arc::<Examined>::clone(&examiner),
             records: Arc::new(Published),
             tls: tls.clone(),
             profiles: Some(Arc::new(Files)),
-            removal: Arc::new(Remover(directory.clone(), Arc::clone(&mail_stays))),
+            removal: Arc::new(removal.clone()),
         };
         let staff = Staff::new(settings, parts);
         let site = Site::builder(
@@ -179,7 +162,7 @@ impl House {
             Redirects::To("https://mail.clinic.test".into()),
         );
         let site = site.pages(staff.router(), Staff::page_name).build(&tls).unwrap();
-        Self { staff, site, directory, examiner, kit, dana, robin, tls, mail_stays, dir }
+        Self { staff, site, directory, examiner, kit, dana, robin, tls, removal, dir }
     }
 
     /// Gives somebody a second factor.

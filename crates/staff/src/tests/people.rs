@@ -166,7 +166,7 @@ async fn a_stolen_account_is_cut_off_by_an_administrator() {
 async fn mail_that_could_not_be_deleted_is_not_said_to_be_gone() {
     let house = House::new().await;
     let mut dana = house.signed_in(DANA).await;
-    house.mail_stays.store(true, std::sync::atomic::Ordering::Relaxed);
+    house.removal.keep_mail();
     let page = format!("/admin/people/{}", house.robin.0);
     let done = dana.fill(&page, &format!("{page}/remove"), &[("address", ROBIN)]).await;
     assert_eq!(done.location(), "/admin/people?done=removed-later");
